@@ -84,4 +84,8 @@ Result<MaybeInts> integers(const Operands& in, size_t i, std::string_view role);
 // Output shape of the matrix product of numpy's matmul.
 Result<MaybeShape> matmul_shape(const Shape* a, const Shape* b);
 
+// Every id of live nodes and of the graph's inputs and outputs names a value (verify.cc); only
+// nodes may have omitted ids. All else that reads a graph nobody verified stands on this.
+Result<void> check_ids(const Graph& graph);
+
 }  // namespace graupel::ir::infer
