@@ -20,6 +20,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+const std::string kCorpus = std::string(GRAUPEL_SOURCE_DIR) + "/fuzz/corpus/bundle";
+
 Bundle sample_bundle() {
   Bundle bundle;
   bundle.manifest.stage = Stage::kOptimized;
@@ -92,10 +94,12 @@ TEST(Bundle, ReadsBackWhatItWrites) {
   }
 }
 
-// The digest pins the format: files of format 1 are the same on every machine and for ever.
+// Files of format 1 are the same on every machine and for ever. The file in the corpus comes from
+// Python's zipfile, json and hashlib, so the bytes are also what an outside writer makes.
 TEST(Bundle, SameContentSameBytes) {
   const std::string bytes = format_bundle(sample_bundle()).value();
   EXPECT_EQ(sha256_hex(bytes), "2da75e8f4ee17057004eacbeaa1b47884744326a9f5c689953ea33698008e301");
+  EXPECT_EQ(bytes, read_file(kCorpus + "/valid_full.graupel").value());
   Bundle claims = sample_bundle();  // what the caller's manifest claims is not trusted
   claims.manifest.members["device.onnx"] = {"no digest", 99};
   claims.manifest.members["absent"] = {};
@@ -247,9 +251,8 @@ TEST_F(BundleFile, AFailedWriteLeavesTheOldBundleAndNothingElse) {
 
 // The fuzzing corpus as an ordinary test; Python's zipfile made the ones in foreign form.
 TEST(BundleCorpus, IsReadAsItsNamesSay) {
-  const std::string folder = std::string(GRAUPEL_SOURCE_DIR) + "/fuzz/corpus/bundle";
   size_t accepted = 0, refused = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kCorpus)) {
     const std::string name = entry.path().filename().string();
     const std::string bytes = read_file(entry.path().string()).value();
     const bool valid = name.rfind("valid_", 0) == 0;
