@@ -62,7 +62,7 @@ struct Bundle {
 };
 
 // Reads and verifies a whole bundle: layout, manifest, the size and SHA-256 of every member.
-// Memory: the members (at most the file's size) and the manifest (at most 1 MiB of JSON).
+// Memory: the members, at most the file's size, and the manifest, below 64 MiB for hostile JSON.
 // Errors: kIo if the file cannot be read; kInvalidInput if it is no bundle at all; kUnsupported
 // if a newer graupel wrote it; kCorrupt, naming the member, for everything else.
 Result<Bundle> read_bundle(const std::string& path);
