@@ -59,7 +59,9 @@ std::string_view to_string(Outcome outcome) {
 
 std::string value_text(const Judgement& judgement) {
   if (!judgement.value) return "—";
-  if (std::isinf(*judgement.value)) return *judgement.value > 0 ? "exact" : "-inf";
+  if (std::isinf(*judgement.value)) {
+    return judgement.bar.comparison == Comparison::kAtLeast ? "exact" : "infinite";
+  }
   return with_unit(number(*judgement.value), judgement.bar.unit);
 }
 
