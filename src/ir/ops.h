@@ -20,6 +20,7 @@
 namespace graupel::ir {
 
 using Ints = std::vector<int64_t>;
+using graupel::to_string;  // of DType and Shape, which the overloads below would hide
 
 // x -> f(x), elementwise, same shape. The enumerator kName is ONNX operator "Name".
 enum class UnaryKind {
