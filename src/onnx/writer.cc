@@ -222,6 +222,7 @@ Result<std::string> format_model(const ir::Graph& graph, const WriteOptions& opt
   if (opset < 11 || opset > 17) {
     return invalid_input("opset", fmt::format("is {}, expected 11 to 17", opset));
   }
+  TRY(ir::verify(graph, ir::ShapeRule::kMayBeUnknown));
   GraphWriter writer{graph, opset, {}, {}, {}, {}};
   std::unordered_set<std::string> made;
   TRY(write_graph(writer, made));
