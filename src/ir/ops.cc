@@ -2,7 +2,8 @@
 //
 // Idea: one table of ONNX names per enumeration, indexed by the enumerator; the tables are as long
 // as the enumerations (checked while compiling).
-// Reference: https://github.com/onnx/onnx/blob/main/docs/Operators.md, opset 17. Test: ops_test.cc.
+// Reference: https://github.com/onnx/onnx/blob/main/docs/Operators.md, opset 17. Test:
+// text_test.cc.
 #include "ir/ops.h"
 
 #include <iterator>
@@ -52,6 +53,9 @@ static_assert(std::size(kResizeCoordinatesNames) ==
 constexpr std::string_view kResizeNearestNames[] = {"round_prefer_floor", "round_prefer_ceil",
                                                     "floor", "ceil"};
 static_assert(std::size(kResizeNearestNames) == static_cast<size_t>(ResizeNearest::kCeil) + 1);
+
+constexpr std::string_view kDepthOrderNames[] = {"DCR", "CRD"};
+static_assert(std::size(kDepthOrderNames) == static_cast<size_t>(DepthOrder::kColumnRowDepth) + 1);
 
 // "?" for a value that is no enumerator.
 template <class Kind, size_t kCount>
@@ -107,6 +111,7 @@ std::string_view to_string(ResizeCoordinates coordinates) {
   return name_of(coordinates, kResizeCoordinatesNames);
 }
 std::string_view to_string(ResizeNearest nearest) { return name_of(nearest, kResizeNearestNames); }
+std::string_view to_string(DepthOrder order) { return name_of(order, kDepthOrderNames); }
 
 std::vector<UnaryKind> all_unary_kinds() { return all_of<UnaryKind>(kUnaryNames); }
 std::vector<BinaryKind> all_binary_kinds() { return all_of<BinaryKind>(kBinaryNames); }

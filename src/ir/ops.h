@@ -403,6 +403,7 @@ std::string_view to_string(PadMode mode);
 std::string_view to_string(ResizeMode mode);
 std::string_view to_string(ResizeCoordinates coordinates);
 std::string_view to_string(ResizeNearest nearest);
+std::string_view to_string(DepthOrder order);
 // The enumerators in order, for tables and parsers; the spans are static.
 std::vector<UnaryKind> all_unary_kinds();
 std::vector<BinaryKind> all_binary_kinds();
