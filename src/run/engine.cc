@@ -75,7 +75,7 @@ Result<Frame> take_window(Engine& engine, std::span<const float> window) {
     return invalid_input("input " + plan.inputs[0].name,
                          "got " + std::to_string(window.size()) + " values, expected " +
                              std::to_string(buffer_elements(input)) + " (" +
-                             to_string(input.shape) + ")");
+                             graupel::to_string(input.shape) + ")");
   }
   std::memcpy(engine.arena.data() + input.offset, window.data(), window.size_bytes());
   return Frame{*engine.program, engine.arena.data(), engine.scratch.data()};
@@ -216,10 +216,11 @@ Result<std::vector<Tensor>> run_windows(const Engine& engine, const Tensor& wind
   const int64_t count = windows.rank() == 0 ? 0 : windows.shape()[0];
   if (windows.dtype() != DType::kFloat32 || windows.rank() == 0 ||
       (windows.shape() != batched(shape, count))) {
-    return invalid_input(
-        "windows", "are " + std::string(to_string(windows.dtype())) + " " +
-                       to_string(windows.shape()) + ", expected float32 Nx" +
-                       to_string(Shape(batched(shape, 1).begin() + 1, batched(shape, 1).end())));
+    Shape one = batched(shape, 1);
+    one.erase(one.begin());
+    return invalid_input("windows", "are " + std::string(graupel::to_string(windows.dtype())) +
+                                        " " + graupel::to_string(windows.shape()) +
+                                        ", expected float32 Nx" + graupel::to_string(one));
   }
   std::vector<Tensor> outputs;
   std::vector<std::byte*> targets;
