@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "bundle/bundle.h"
+#include "deploy/halves.h"
 #include "deploy/parse.h"
 #include "deploy/windows.h"
 #include "quantize/calibration_check.h"
@@ -18,6 +19,11 @@
 #include "validate/metrics.h"
 
 namespace graupel::deploy {
+
+// The graph in a bundle member. Errors name the member.
+Result<ir::Graph> member_graph(const bundle::Bundle& bundle, std::string_view name);
+// before.onnx (if there is one), device.onnx and host.onnx.
+Result<Halves> float_halves(const bundle::Bundle& bundle);
 
 struct Optimized {
   quantize::Quantized quantized;
@@ -33,8 +39,8 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
 Result<run::Plan> compile(bundle::Bundle& bundle);
 
 struct ValidateOptions {
-  std::vector<std::string> bars;    // "id=limit"
-  size_t exact_windows = 64;        // on which plan and INT8 graph are compared byte for byte
+  std::vector<std::string> bars;  // "id=limit"
+  size_t exact_windows = 64;      // on which plan and INT8 graph are compared byte for byte
   run::ProfileOptions profile;
 };
 

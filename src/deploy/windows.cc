@@ -14,8 +14,9 @@ constexpr uint64_t kNormalizationLimitBytes = uint64_t{1} << 20;
 
 Result<Shape> window_shape(const ir::Graph& graph) {
   if (graph.inputs.size() != 1) {
-    return unsupported(graph.name, fmt::format("has {} inputs; graupel feeds windows to exactly one",
-                                               graph.inputs.size()));
+    return unsupported(
+        graph.name,
+        fmt::format("has {} inputs; graupel feeds windows to exactly one", graph.inputs.size()));
   }
   const Shape& shape = graph.shape(graph.inputs[0]);
   if (shape.empty() || shape[0] != 1) {
@@ -70,8 +71,8 @@ Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& grap
   TRY_ASSIGN(data::WindowSet set, data::load_windows(options.windows, shape));
   std::optional<Tensor> labels = std::move(set.labels);
   if (!options.labels.empty()) {
-    TRY_ASSIGN(labels, data::load_labels(options.labels, set.windows.shape()[0],
-                                         class_count(graph)));
+    TRY_ASSIGN(labels,
+               data::load_labels(options.labels, set.windows.shape()[0], class_count(graph)));
   }
   using MaybeNormalization = std::optional<data::Normalization>;
   TRY_ASSIGN(MaybeNormalization normalization,

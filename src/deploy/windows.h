@@ -13,16 +13,16 @@
 namespace graupel::deploy {
 
 struct WindowOptions {
-  std::string windows;        // .npy, .npz, .csv, or "random"
-  std::string labels;         // optional; else those the windows' file carries
+  std::string windows;  // .npy, .npz, .csv, or "random"
+  std::string labels;   // optional; else those the windows' file carries
   // How raw windows become what the model takes: "" (they are it already), "fit" (z-score measured
   // on these windows), or a normalization.json.
   std::string normalization;
 };
 
 struct Windows {
-  Tensor raw;    // float32 [N, C, ...] as recorded
-  Tensor model;  // float32 [N, C, ...] as the model takes them
+  Tensor raw;                    // float32 [N, C, ...] as recorded
+  Tensor model;                  // float32 [N, C, ...] as the model takes them
   std::optional<Tensor> labels;  // int64 [N]
   std::optional<data::Normalization> normalization;
   bool random = false;  // noise instead of recordings

@@ -1,0 +1,94 @@
+// Stages 5 and 6: INT8 and the CPU plan. See stages.h. Test: deploy_test.cc.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "compile/compile.h"
+#include "deploy/json.h"
+#include "deploy/stages.h"
+#include "onnx/onnx.h"
+
+namespace graupel::deploy {
+namespace {
+
+Result<void> refuse_unfit(const std::vector<quantize::CalibrationFinding>& findings) {
+  for (const quantize::CalibrationFinding& finding : findings) {
+    if (finding.severity != quantize::Severity::kError) continue;
+    return invalid_input("calibration windows",
+                         fmt::format("{} ({}); {}", finding.message, finding.id, finding.fix));
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<ir::Graph> member_graph(const bundle::Bundle& bundle, std::string_view name) {
+  TRY_ASSIGN(const std::string_view bytes, bundle::member(bundle, name));
+  Result<ir::Graph> graph = onnx::parse_model(bytes);
+  if (!graph.ok()) return std::move(graph).error().within(name);
+  return graph;
+}
+
+Result<Halves> float_halves(const bundle::Bundle& bundle) {
+  Halves halves;
+  if (bundle.members.contains("before.onnx")) {
+    TRY_ASSIGN(halves.before, member_graph(bundle, "before.onnx"));
+  }
+  TRY_ASSIGN(halves.device, member_graph(bundle, "device.onnx"));
+  TRY_ASSIGN(halves.host, member_graph(bundle, "host.onnx"));
+  return halves;
+}
+
+Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
+                           const quantize::QuantizeOptions& options, const ir::Graph* original) {
+  TRY_ASSIGN(const Halves halves, float_halves(bundle));
+  const Tensor* device_windows = &windows.model;
+  std::map<std::string, Tensor> made_before;
+  if (!halves.before.outputs.empty()) {
+    Halves front;
+    front.before = halves.before;
+    TRY_ASSIGN(made_before, evaluate_halves(front, windows.model));
+    device_windows = &made_before[halves.device.value(halves.device.inputs[0]).name];
+  }
+  Optimized result;
+  TRY_ASSIGN(result.calibration,
+             quantize::check_calibration(original != nullptr ? *original : halves.device,
+                                         original != nullptr ? windows.model : *device_windows));
+  TRY(refuse_unfit(result.calibration));
+  TRY_ASSIGN(result.quantized, quantize::quantize(halves.device, *device_windows, options));
+  TRY_ASSIGN(bundle.members["device_int8.onnx"], onnx::format_model(result.quantized.graph));
+  if (windows.normalization) {
+    bundle.members["normalization.json"] = data::format_normalization(*windows.normalization);
+  } else {
+    bundle.members.erase("normalization.json");
+  }
+  Json report = quantized_json(result.quantized);
+  report["calibration"] = calibration_json(result.calibration);
+  bundle.members["reports/optimize.json"] = report.dump(2) + "\n";
+  bundle.members.erase("cpu.plan");
+  bundle.manifest.stage = bundle::Stage::kOptimized;
+  bundle.manifest.provenance["optimize"] = {
+      {"scheme", quantize::to_string(options.scheme)},
+      {"calibrator", quantize::to_string(options.calibrator)},
+      {"windows", windows.model.shape()[0]},
+      {"windows_sha256", bundle::sha256_hex({reinterpret_cast<const char*>(windows.raw.bytes()),
+                                             windows.raw.size_bytes()})},
+      {"random", windows.random}};
+  return result;
+}
+
+Result<run::Plan> compile(bundle::Bundle& bundle) {
+  TRY_ASSIGN(Halves halves, float_halves(bundle));
+  TRY_ASSIGN(const ir::Graph device, member_graph(bundle, "device_int8.onnx"));
+  compile::CompileOptions options;
+  if (const auto found = bundle.members.find("normalization.json"); found != bundle.members.end()) {
+    TRY_ASSIGN(options.normalization, data::parse_normalization(found->second));
+  }
+  TRY_ASSIGN(run::Plan plan, compile::compile_plan(halves.before, device, halves.host, options));
+  plan.model_name = bundle.manifest.model_name;
+  bundle.members["cpu.plan"] = run::format_plan(plan);
+  bundle.manifest.stage = bundle::Stage::kCompiled;
+  return plan;
+}
+
+}  // namespace graupel::deploy

@@ -1,0 +1,267 @@
+// Stage 7: every promised number, measured. See stages.h. Test: deploy_test.cc.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "compile/compile.h"
+#include "cut/fsq.h"
+#include "deploy/halves.h"
+#include "deploy/json.h"
+#include "deploy/stages.h"
+#include "run/engine.h"
+
+namespace graupel::deploy {
+namespace {
+
+using Named = std::map<std::string, Tensor>;
+using validate::Judgement;
+
+// What every measurement looks at.
+struct Evidence {
+  Halves halves;       // float
+  ir::Graph int8;      // QDQ device graph
+  run::Plan plan;      // the whole network
+  Named exact;         // float halves on all windows
+  Named answers;       // the plan's outputs on all windows, by name
+  std::string logits;  // name of the first output
+};
+
+double infinity_if_empty(bool empty) {
+  return empty ? std::numeric_limits<double>::infinity() : 0.0;
+}
+
+Result<Named> plan_outputs(const run::Plan& plan, const Tensor& windows) {
+  TRY_ASSIGN(const run::Engine engine, run::load_engine(plan));
+  TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(engine, windows));
+  Named named;
+  for (size_t i = 0; i < outputs.size(); ++i) named[plan.outputs[i].name] = outputs[i];
+  return named;
+}
+
+Result<Evidence> gather(const bundle::Bundle& bundle, const Windows& windows) {
+  Evidence evidence;
+  TRY_ASSIGN(evidence.halves, float_halves(bundle));
+  TRY_ASSIGN(evidence.int8, member_graph(bundle, "device_int8.onnx"));
+  TRY_ASSIGN(const std::string_view plan_bytes, bundle::member(bundle, "cpu.plan"));
+  TRY_ASSIGN(evidence.plan, run::parse_plan(plan_bytes));
+  TRY_ASSIGN(evidence.exact, evaluate_halves(evidence.halves, windows.model));
+  TRY_ASSIGN(evidence.answers, plan_outputs(evidence.plan, windows.raw));
+  const ir::Graph& host = evidence.halves.host;
+  evidence.logits = host.value(host.outputs[0]).name;
+  return evidence;
+}
+
+Result<double> original_difference(const ir::Graph& original, const Evidence& evidence,
+                                   const Tensor& windows) {
+  TRY_ASSIGN(const std::vector<Tensor> outputs, ir::evaluate_windows(original, windows));
+  double largest = 0.0;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::string& name = original.value(original.outputs[i]).name;
+    const auto found = evidence.exact.find(name);
+    if (found == evidence.exact.end()) return infinity_if_empty(true);
+    if (outputs[i].dtype() == DType::kFloat32) {
+      largest = std::max(largest, validate::max_abs_difference(outputs[i], found->second));
+    } else if (!(outputs[i] == found->second)) {
+      return infinity_if_empty(true);
+    }
+  }
+  return largest;
+}
+
+// Outputs on which the simplified network and its halves differ in a byte.
+Result<double> recombined_mismatches(const ir::Graph& original, const Evidence& evidence,
+                                     const Tensor& windows) {
+  TRY_ASSIGN(const simplify::Simplified simplified, simplify::simplify(original));
+  TRY_ASSIGN(const std::vector<Tensor> whole, ir::evaluate_windows(simplified.graph, windows));
+  TRY_ASSIGN(const Named halves, evaluate_halves(evidence.halves, windows));
+  double mismatches = 0.0;
+  for (size_t i = 0; i < whole.size(); ++i) {
+    const auto found = halves.find(simplified.graph.value(simplified.graph.outputs[i]).name);
+    mismatches += found == halves.end() || !(whole[i] == found->second) ? 1.0 : 0.0;
+  }
+  return mismatches;
+}
+
+size_t differing_bytes(const Tensor& a, const Tensor& b) {
+  if (a.size_bytes() != b.size_bytes()) return std::max(a.size_bytes(), b.size_bytes());
+  size_t count = 0;
+  for (size_t i = 0; i < a.size_bytes(); ++i) count += a.bytes()[i] != b.bytes()[i] ? 1 : 0;
+  return count;
+}
+
+// The plan of the device part alone, so that its outputs are seen before the host rounds them.
+Result<run::Plan> device_plan(const Evidence& evidence, const Windows& windows) {
+  compile::CompileOptions options;
+  options.normalization = windows.normalization;
+  return compile::compile_plan(evidence.halves.before, evidence.int8, ir::Graph(), options);
+}
+
+Result<double> plan_mismatches(const Evidence& evidence, const Windows& windows, size_t count,
+                               const run::Plan& device) {
+  const auto limit = static_cast<int64_t>(count);
+  ir::EvalOptions integer;
+  integer.qdq = ir::QdqMode::kInteger;
+  const Halves int8 = {evidence.halves.before, evidence.int8, evidence.halves.host};
+  TRY_ASSIGN(const Named expected,
+             evaluate_halves(int8, first_windows(windows.model, limit), integer));
+  const Tensor raw = first_windows(windows.raw, limit);
+  TRY_ASSIGN(Named found, plan_outputs(evidence.plan, raw));
+  TRY_ASSIGN(const Named at_cut, plan_outputs(device, raw));
+  found.insert(at_cut.begin(), at_cut.end());
+  size_t mismatches = 0;
+  for (const auto& [name, tensor] : found) {
+    const auto reference = expected.find(name);
+    mismatches += reference == expected.end() ? tensor.size_bytes()
+                                              : differing_bytes(tensor, reference->second);
+  }
+  return static_cast<double>(mismatches);
+}
+
+Result<double> device_snr(const Evidence& evidence, const Windows& windows,
+                          const run::Plan& device) {
+  TRY_ASSIGN(const Named outputs, plan_outputs(device, windows.raw));
+  double worst = std::numeric_limits<double>::infinity();
+  for (const auto& [name, tensor] : outputs) {
+    const auto exact = evidence.exact.find(name);
+    if (exact == evidence.exact.end() || tensor.dtype() != DType::kFloat32) continue;
+    worst = std::min(worst, validate::snr_db(exact->second, tensor));
+  }
+  return worst;
+}
+
+std::optional<double> worst_layer_snr(const bundle::Bundle& bundle) {
+  const auto found = bundle.members.find("reports/optimize.json");
+  if (found == bundle.members.end()) return std::nullopt;
+  const Json report = Json::parse(found->second, nullptr, false);
+  if (!report.is_object() || !report.contains("noise") || !report["noise"].is_array()) {
+    return std::nullopt;
+  }
+  double worst = std::numeric_limits<double>::infinity();
+  for (const Json& row : report["noise"]) {
+    if (!row.is_object() || !row.contains("snr_db") || !row["snr_db"].is_number()) continue;
+    worst = std::min(worst, row["snr_db"].get<double>());
+  }
+  return worst;
+}
+
+// Collects judgements in the order of the bars.
+struct Judge {
+  std::vector<validate::Bar> bars;
+  std::vector<Judgement> judgements;
+
+  void say(std::string_view id, std::optional<double> value, std::string detail = "") {
+    for (const validate::Bar& bar : bars) {
+      if (bar.id == id) judgements.push_back({bar, value, std::move(detail)});
+    }
+  }
+};
+
+void judge_codes(Judge& judge, const Evidence& evidence) {
+  const auto exact = evidence.exact.find(cut::kFsqCodeOutput);
+  const auto answer = evidence.answers.find(cut::kFsqCodeOutput);
+  if (exact == evidence.exact.end() || answer == evidence.answers.end()) return;
+  const std::vector<int64_t> float_codes = exact->second.to_int64s();
+  const double kept = validate::agreement_percent(float_codes, answer->second.to_int64s());
+  judge.say("code_flips", 100.0 - kept, fmt::format("{} windows", float_codes.size()));
+}
+
+Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows& windows,
+                           Validated& result) {
+  const auto exact = evidence.exact.find(evidence.logits);
+  const auto answer = evidence.answers.find(evidence.logits);
+  if (exact == evidence.exact.end() || answer == evidence.answers.end() ||
+      exact->second.dtype() != DType::kFloat32) {
+    return ok();
+  }
+  const std::vector<int64_t> float_classes = validate::argmax_rows(exact->second);
+  const std::vector<int64_t> int8_classes = validate::argmax_rows(answer->second);
+  judge.say("argmax_agreement", validate::agreement_percent(float_classes, int8_classes),
+            fmt::format("{} windows", float_classes.size()));
+  judge_codes(judge, evidence);
+  if (!windows.labels) {
+    judge.say("accuracy", std::nullopt, "no labels given (--labels)");
+    return ok();
+  }
+  const std::vector<int64_t> labels = windows.labels->to_int64s();
+  const int64_t classes = class_count(evidence.halves.host);
+  TRY_ASSIGN(result.float_classes, validate::classify(float_classes, labels, classes));
+  TRY_ASSIGN(result.int8_classes, validate::classify(int8_classes, labels, classes));
+  const auto& exact_result = *result.float_classes;
+  const auto& int8_result = *result.int8_classes;
+  judge.say("accuracy", int8_result.accuracy_percent,
+            fmt::format("float {:.2f}%", exact_result.accuracy_percent));
+  judge.say("accuracy_drop", exact_result.accuracy_percent - int8_result.accuracy_percent);
+  judge.say("macro_f1_drop", exact_result.macro_f1_percent - int8_result.macro_f1_percent,
+            fmt::format("float {:.2f}%, INT8 {:.2f}%", exact_result.macro_f1_percent,
+                        int8_result.macro_f1_percent));
+  return ok();
+}
+
+Result<void> judge_speed(Judge& judge, const Evidence& evidence, const Windows& windows,
+                         const ValidateOptions& options, Validated& result) {
+  TRY_ASSIGN(const run::Engine engine, run::load_engine(evidence.plan));
+  TRY_ASSIGN(result.profile, run::profile(engine, windows.raw, options.profile));
+  const run::Profile& profile = result.profile;
+  judge.say("latency_p95", profile.latency_us.p95 / 1e3, profile.isa);
+  judge.say("core_latency_p95", profile.device_latency_us.p95 / 1e3, profile.isa);
+  judge.say("throughput", profile.windows_per_second, "one thread");
+  judge.say("peak_memory", static_cast<double>(profile.engine_size_bytes) / 1e6,
+            "plan, packed weights and arena");
+  return ok();
+}
+
+}  // namespace
+
+bool Validated::passed() const {
+  return std::none_of(judgements.begin(), judgements.end(), [](const Judgement& judgement) {
+    return validate::outcome(judgement) == validate::Outcome::kFail;
+  });
+}
+
+Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
+                           const Windows& windows, const ValidateOptions& options) {
+  Judge judge;
+  TRY_ASSIGN(judge.bars, validate::with_limits(validate::default_bars(), options.bars));
+  TRY_ASSIGN(const Evidence evidence, gather(bundle, windows));
+  const auto exact_count = static_cast<int64_t>(options.exact_windows);
+  Validated result;
+  TRY_ASSIGN(const double difference, original_difference(original, evidence, windows.model));
+  judge.say("simplified_difference", difference,
+            fmt::format("{} windows", windows.model.shape()[0]));
+  TRY_ASSIGN(const double recombined,
+             recombined_mismatches(original, evidence, first_windows(windows.model, exact_count)));
+  judge.say("recombined_mismatches", recombined);
+  TRY_ASSIGN(const run::Plan device, device_plan(evidence, windows));
+  TRY_ASSIGN(const double plan, plan_mismatches(evidence, windows, options.exact_windows, device));
+  judge.say("plan_mismatches", plan,
+            fmt::format("{} windows", std::min(exact_count, windows.model.shape()[0])));
+  TRY_ASSIGN(const double snr, device_snr(evidence, windows, device));
+  judge.say("device_snr", snr);
+  judge.say("worst_layer_snr", worst_layer_snr(bundle));
+  TRY(judge_classes(judge, evidence, windows, result));
+  bundle.members["reports/validate.json"] = judgements_json(judge.judgements).dump(2) + "\n";
+  TRY(judge_speed(judge, evidence, windows, options, result));
+  TRY_ASSIGN(const std::string bytes, bundle::format_bundle(bundle));
+  judge.say("artefact_size", static_cast<double>(bytes.size()) / 1e6);
+  result.judgements = std::move(judge.judgements);
+  return result;
+}
+
+Judgement judge_read_back(const std::string& path, const bundle::Bundle& expected,
+                          const validate::Bar& bar) {
+  const Result<bundle::Bundle> found = bundle::read_bundle(path);
+  if (!found.ok()) {
+    return {bar, std::numeric_limits<double>::infinity(), found.error().message()};
+  }
+  double mismatches = 0.0;
+  for (const auto& [name, bytes] : expected.members) {
+    const auto member = found->members.find(name);
+    mismatches += member == found->members.end() || member->second != bytes ? 1.0 : 0.0;
+  }
+  return {bar, mismatches, fmt::format("{} members", expected.members.size())};
+}
+
+}  // namespace graupel::deploy
