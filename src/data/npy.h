@@ -28,7 +28,7 @@ Result<Tensor> parse_npy(std::string_view bytes);
 // The same for a file of up to kNpyLimitBytes; errors name the file.
 Result<Tensor> read_npy(const std::string& path);
 
-// Format version 1.0, little-endian, C order: the bytes numpy.save writes. bfloat16, which numpy
+// Format version 1.0, little-endian, C order, as numpy.save writes it. bfloat16, which numpy
 // does not know, is written as float32.
 std::string format_npy(const Tensor& tensor);
 Result<void> write_npy(const std::string& path, const Tensor& tensor);  // atomic

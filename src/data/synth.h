@@ -29,7 +29,7 @@ struct SynthOptions {
   int64_t subjects = 10;      // windows are dealt to them in turn
   int64_t first_subject = 0;  // id of the first; a subject is the same person under every seed
   uint64_t seed = 1;          // what the people do: phase, speed, heading, noise
-  std::optional<Normalization> normalization;  // z-score the windows with this; else raw units
+  std::optional<Normalization> normalization = {};  // z-score the windows with this; else raw units
 };
 
 struct SynthSet {

@@ -171,6 +171,9 @@ Result<Tensor> parse_labels(std::string_view bytes, const std::string& name) {
     TRY_ASSIGN(const Tensor array, choose(arrays, {"labels", "y"}, name));
     return to_ids(array, name);
   }
+  // A lone header "label" would promise a column of values beside it.
+  const std::string_view first = bytes.substr(0, bytes.find_first_of("\r\n"));
+  if (first == "label" || first == "labels") bytes.remove_prefix(first.size());
   TRY_ASSIGN(const CsvWindows csv, parse_csv_windows(bytes, 1));
   return to_ids(csv.values, name);
 }

@@ -28,7 +28,9 @@ struct ResizeAxis {
 
 double source_coordinate(const Resize& op, const ResizeAxis& axis, int64_t at) {
   const auto x = static_cast<double>(at);
-  const auto in = static_cast<double>(axis.in), out = static_cast<double>(axis.out);
+  // The length before rounding down, as the standard's own tests have it.
+  const auto in = static_cast<double>(axis.in);
+  const double out = in * (axis.roi_end - axis.roi_begin) * axis.scale;
   switch (op.coordinates) {
     case ResizeCoordinates::kHalfPixel: return (x + 0.5) / axis.scale - 0.5;
     case ResizeCoordinates::kPytorchHalfPixel:
@@ -38,7 +40,7 @@ double source_coordinate(const Resize& op, const ResizeAxis& axis, int64_t at) {
     case ResizeCoordinates::kAsymmetric: return x / axis.scale;
     case ResizeCoordinates::kCropAndResize: {
       const double begin = axis.roi_begin * (in - 1.0), end = axis.roi_end * (in - 1.0);
-      return axis.out > 1 ? begin + x * (end - begin) / (out - 1.0) : 0.5 * (begin + end);
+      return axis.out > 1 ? begin + x * (end - begin) / (static_cast<double>(axis.out) - 1.0) : 0.5 * (begin + end);
     }
   }
   return 0.0;

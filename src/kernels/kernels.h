@@ -26,7 +26,7 @@ enum class ByteType : uint8_t { kInt8, kUInt8 };
 //   round_half_even(clamp(v, low - zero_point, high - zero_point)) + zero_point
 // with v a float32. low and high are quantised values (Relu, Clip or the byte's own range) with
 // low <= high, -128 <= low, high <= 255, and low - zero_point, high - zero_point in +-2^16. As
-// the bounds are integers this equals clamping after rounding. A NaN becomes low.
+// the bounds are integers this equals clamping after rounding. A NaN counts as 0.
 struct ByteRange {
   int32_t zero_point = 0;
   int32_t low = -128;

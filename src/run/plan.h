@@ -356,12 +356,17 @@ struct Cast {
   bool operator==(const Cast&) const = default;
 };
 
-// y[i] = sum over j < taps of weight[i][j] * x[index[i][j]] (Resize linear and cubic), in order.
+// Resize linear and cubic, float32 [..] -> row-major `dims`. Dimension d of output position p takes
+// `taps` elements: index[e][t] * strides[d] apart from the origin, weighted weight[e][t], where
+// e = p[d] + the sum of the dims before d. Nested sums from the last dimension outwards, in double,
+// rounded once; a tap of weight 0 is skipped.
 struct Interpolate {
   BufferId x, y;
-  BufferId index;   // constant int32 [size of y][taps]
-  BufferId weight;  // constant float32 [size of y][taps]
+  BufferId index;   // constant int32 [sum of dims][taps]
+  BufferId weight;  // constant float64 [sum of dims][taps]
   int32_t taps = 1;
+  Shape dims;
+  Strides strides;
   bool operator==(const Interpolate&) const = default;
 };
 
@@ -425,6 +430,8 @@ BufferId add_constant(Plan& plan, std::string name, const Tensor& tensor);
 
 // All that running relies on: see the idea above. Error kCorrupt names the step or buffer.
 Result<void> check_plan(const Plan& plan);
+// The same checks, giving the number of elementary operations of one run.
+Result<int64_t> plan_work(const Plan& plan);
 
 // Same plan, same bytes. parse_plan checks too: what it returns can be run. Errors: kCorrupt for
 // anything malformed, with the byte offset; kUnsupported for another format version.

@@ -1,0 +1,57 @@
+// Stages 5 to 7: optimize, compile, validate. Each takes a bundle and gives one that holds more.
+// Test: deploy_test.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "bundle/bundle.h"
+#include "deploy/parse.h"
+#include "deploy/windows.h"
+#include "quantize/calibration_check.h"
+#include "quantize/quantize.h"
+#include "run/plan.h"
+#include "run/profile.h"
+#include "validate/bars.h"
+#include "validate/metrics.h"
+
+namespace graupel::deploy {
+
+struct Optimized {
+  quantize::Quantized quantized;
+  std::vector<quantize::CalibrationFinding> calibration;
+};
+// Adds device_int8.onnx, reports/optimize.json and normalization.json (if windows are normalised).
+// `original`, if given, is used to judge the calibration set against training.
+// Errors: kInvalidInput naming the finding when the calibration set is unfit.
+Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
+                           const quantize::QuantizeOptions& options, const ir::Graph* original);
+
+// Adds cpu.plan.
+Result<run::Plan> compile(bundle::Bundle& bundle);
+
+struct ValidateOptions {
+  std::vector<std::string> bars;    // "id=limit"
+  size_t exact_windows = 64;        // on which plan and INT8 graph are compared byte for byte
+  run::ProfileOptions profile;
+};
+
+struct Validated {
+  std::vector<validate::Judgement> judgements;
+  std::optional<validate::Classification> float_classes;
+  std::optional<validate::Classification> int8_classes;
+  run::Profile profile;
+  bool passed() const;  // no bar failed
+};
+// Measures the bundle against the network it came from. Adds reports/validate.json (without
+// times, so that the same input gives the same bytes) and judges the bundle's size with it.
+Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
+                           const Windows& windows, const ValidateOptions& options);
+
+// Reads `path` back and counts members that differ from `expected`, as one more judgement.
+validate::Judgement judge_read_back(const std::string& path, const bundle::Bundle& expected,
+                                    const validate::Bar& bar);
+
+}  // namespace graupel::deploy

@@ -1,0 +1,82 @@
+// Loading windows for a model. See windows.h. Test: deploy_test.cc.
+#include "deploy/windows.h"
+
+#include <fmt/format.h>
+
+#include "base/files.h"
+#include "data/synth.h"
+#include "data/windows.h"
+
+namespace graupel::deploy {
+namespace {
+
+constexpr uint64_t kNormalizationLimitBytes = uint64_t{1} << 20;
+
+Result<Shape> window_shape(const ir::Graph& graph) {
+  if (graph.inputs.size() != 1) {
+    return unsupported(graph.name, fmt::format("has {} inputs; graupel feeds windows to exactly one",
+                                               graph.inputs.size()));
+  }
+  const Shape& shape = graph.shape(graph.inputs[0]);
+  if (shape.empty() || shape[0] != 1) {
+    return unsupported(graph.value(graph.inputs[0]).name,
+                       "has shape " + to_string(shape) + "; windows need a first dimension of 1");
+  }
+  return Shape(shape.begin() + 1, shape.end());
+}
+
+Result<std::optional<data::Normalization>> load_normalization(const std::string& choice,
+                                                              const Tensor& windows) {
+  using MaybeNormalization = std::optional<data::Normalization>;
+  if (choice.empty()) return MaybeNormalization();
+  if (choice == "fit") {
+    TRY_ASSIGN(const std::vector<data::ChannelStatistics> channels,
+               data::channel_statistics(windows));
+    return MaybeNormalization(data::normalization_of(channels));
+  }
+  TRY_ASSIGN(const std::string text, read_file(choice, kNormalizationLimitBytes));
+  Result<data::Normalization> parsed = data::parse_normalization(text);
+  if (!parsed.ok()) return std::move(parsed).error().within(choice);
+  return MaybeNormalization(std::move(parsed).value());
+}
+
+}  // namespace
+
+int64_t class_count(const ir::Graph& graph) {
+  return graph.outputs.empty() ? 0 : element_count(graph.shape(graph.outputs[0])).value_or(0);
+}
+
+Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
+                                   std::optional<data::Normalization> normalization) {
+  Windows result;
+  result.model = raw;
+  if (normalization) {
+    TRY_ASSIGN(result.model, data::z_score(raw, *normalization));
+  }
+  result.raw = std::move(raw);
+  result.labels = std::move(labels);
+  result.normalization = std::move(normalization);
+  return result;
+}
+
+Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph) {
+  TRY_ASSIGN(const Shape shape, window_shape(graph));
+  if (options.windows == "random") {
+    TRY_ASSIGN(Tensor noise, data::synth_noise(shape, kRandomWindows, 1));
+    TRY_ASSIGN(Windows windows, normalized_windows(std::move(noise), std::nullopt, std::nullopt));
+    windows.random = true;
+    return windows;
+  }
+  TRY_ASSIGN(data::WindowSet set, data::load_windows(options.windows, shape));
+  std::optional<Tensor> labels = std::move(set.labels);
+  if (!options.labels.empty()) {
+    TRY_ASSIGN(labels, data::load_labels(options.labels, set.windows.shape()[0],
+                                         class_count(graph)));
+  }
+  using MaybeNormalization = std::optional<data::Normalization>;
+  TRY_ASSIGN(MaybeNormalization normalization,
+             load_normalization(options.normalization, set.windows));
+  return normalized_windows(std::move(set.windows), std::move(labels), std::move(normalization));
+}
+
+}  // namespace graupel::deploy

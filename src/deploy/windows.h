@@ -1,0 +1,43 @@
+// The windows a stage works on: loaded, checked against the model's input, normalised.
+// Test: deploy_test.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/tensor.h"
+#include "data/statistics.h"
+#include "ir/graph.h"
+
+namespace graupel::deploy {
+
+struct WindowOptions {
+  std::string windows;        // .npy, .npz, .csv, or "random"
+  std::string labels;         // optional; else those the windows' file carries
+  // How raw windows become what the model takes: "" (they are it already), "fit" (z-score measured
+  // on these windows), or a normalization.json.
+  std::string normalization;
+};
+
+struct Windows {
+  Tensor raw;    // float32 [N, C, ...] as recorded
+  Tensor model;  // float32 [N, C, ...] as the model takes them
+  std::optional<Tensor> labels;  // int64 [N]
+  std::optional<data::Normalization> normalization;
+  bool random = false;  // noise instead of recordings
+};
+
+inline constexpr int64_t kRandomWindows = 256;
+
+// `graph` has one input [1, ...]; labels are checked against the size of its first output.
+// Errors name the file.
+Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph);
+// The same for windows at hand.
+Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
+                                   std::optional<data::Normalization> normalization);
+
+// Classes the graph tells apart: elements of its first output per window.
+int64_t class_count(const ir::Graph& graph);
+
+}  // namespace graupel::deploy

@@ -1,0 +1,131 @@
+// The kernels as plain loops: the definition that every other instruction set has to match.
+//
+// Idea: exactly the formulas of kernels.h, one element at a time. Sums are kept in uint32 so that
+// even a plan nobody proved free of overflow wraps instead of being undefined.
+// Reference: docs/formats/int8.md. Test: kernels_test.cc (against brute force).
+#include "kernels/kernels.h"
+
+namespace graupel::kernels::scalar {
+namespace {
+
+// Adding and taking off 1.5 * 2^23 rounds to an integer, half to even, for |v| < 2^22.
+float round_half_even(float v) {
+  const float magic = 12582912.0f;
+  return (v + magic) - magic;
+}
+
+uint8_t to_byte(float v, const ByteRange& range) {
+  if (!(v == v)) v = 0.0f;
+  const float low = static_cast<float>(range.low - range.zero_point);
+  const float high = static_cast<float>(range.high - range.zero_point);
+  v = v > low ? v : low;
+  v = v < high ? v : high;
+  return static_cast<uint8_t>(static_cast<int32_t>(round_half_even(v)) + range.zero_point);
+}
+
+int32_t widened(uint8_t x, ByteType type) {
+  return type == ByteType::kInt8 ? static_cast<int8_t>(x) : x;
+}
+
+float as_float(uint32_t sum) { return static_cast<float>(static_cast<int32_t>(sum)); }
+
+float dequantized(const ByteOperand& operand, size_t i) {
+  const int32_t q = widened(operand.x[i], operand.type) - operand.zero_point;
+  return static_cast<float>(q) * operand.scale;
+}
+
+}  // namespace
+
+void widen_row(const WidenArgs& args) {
+  for (size_t i = 0; i < args.count; ++i) {
+    args.y[i] = static_cast<int16_t>(widened(args.x[i], args.type) - args.zero_point);
+  }
+}
+
+void conv_row(const ConvRowArgs& args) {
+  for (int32_t p = 0; p < args.positions; ++p) {
+    uint32_t sums[kConvBlock];
+    for (int32_t m = 0; m < kConvBlock; ++m) sums[m] = static_cast<uint32_t>(args.bias[m]);
+    const int16_t* w = args.weights;
+    for (int32_t r = 0; r < args.runs; ++r) {
+      const int16_t* x = args.x + p * args.x_step + args.run_offsets[r];
+      for (int32_t k = 0; k < args.pairs; ++k, x += 2, w += 2 * kConvBlock) {
+        for (int32_t m = 0; m < kConvBlock; ++m) {
+          sums[m] += static_cast<uint32_t>(x[0] * w[2 * m] + x[1] * w[2 * m + 1]);
+        }
+      }
+    }
+    for (int32_t m = 0; m < args.channels; ++m) {
+      args.y[p * args.y_step + m] = to_byte(as_float(sums[m]) * args.multiplier[m], args.range);
+    }
+  }
+}
+
+void depthwise_row(const DepthwiseRowArgs& args) {
+  for (int32_t p = 0; p < args.positions; ++p) {
+    for (int32_t c = 0; c < args.channels; ++c) {
+      uint32_t sum = static_cast<uint32_t>(args.bias[c]);
+      for (int32_t t = 0; t < args.taps; ++t) {
+        sum += static_cast<uint32_t>(args.x[p * args.x_step + args.tap_offsets[t] + c] *
+                                     args.weights[t * args.weight_step + c]);
+      }
+      args.y[p * args.y_step + c] = to_byte(as_float(sum) * args.multiplier[c], args.range);
+    }
+  }
+}
+
+void max_pool_row(const MaxPoolRowArgs& args) {
+  for (int32_t p = 0; p < args.positions; ++p) {
+    const uint8_t* x = args.x + p * args.x_step;
+    for (int32_t c = 0; c < args.channels; ++c) {
+      uint8_t best = x[args.tap_offsets[0] + c];
+      for (int32_t t = 1; t < args.taps; ++t) {
+        const uint8_t value = x[args.tap_offsets[t] + c];
+        if (widened(value, args.type) > widened(best, args.type)) best = value;
+      }
+      args.y[p * args.y_step + c] = best;
+    }
+  }
+}
+
+void average_pool_row(const AveragePoolRowArgs& args) {
+  for (int32_t p = 0; p < args.positions; ++p) {
+    const uint8_t* x = args.x + p * args.x_step;
+    for (int32_t c = 0; c < args.channels; ++c) {
+      uint32_t sum = 0;
+      for (int32_t t = 0; t < args.taps; ++t) {
+        sum +=
+            static_cast<uint32_t>(widened(x[args.tap_offsets[t] + c], args.type) - args.zero_point);
+      }
+      args.y[p * args.y_step + c] = to_byte(as_float(sum) * args.multiplier, args.range);
+    }
+  }
+}
+
+void quantize_row(const QuantizeRowArgs& args) {
+  for (size_t i = 0; i < args.count; ++i) {
+    float v = args.x[i];
+    if (args.normalize) {
+      v = static_cast<float>((static_cast<double>(v) - args.mean) / args.deviation);
+    }
+    args.y[static_cast<ptrdiff_t>(i) * args.y_step] = to_byte(v / args.scale, args.range);
+  }
+}
+
+void dequantize_row(const DequantizeRowArgs& args) {
+  for (size_t i = 0; i < args.count; ++i) {
+    const int32_t q = widened(args.x[static_cast<ptrdiff_t>(i) * args.x_step], args.type);
+    args.y[i] = static_cast<float>(q - args.zero_point) * args.scale;
+  }
+}
+
+void binary_row(const BinaryRowArgs& args) {
+  for (size_t i = 0; i < args.count; ++i) {
+    const float a = dequantized(args.a, i);
+    const float b = dequantized(args.b, i);
+    const float v = args.op == ByteOp::kAdd ? a + b : args.op == ByteOp::kSub ? a - b : a * b;
+    args.y[i] = to_byte(v / args.scale, args.range);
+  }
+}
+
+}  // namespace graupel::kernels::scalar

@@ -1,0 +1,121 @@
+// How a loaded plan looks inside: packed weights and the functions that compute one step.
+// Private to src/run.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "kernels/dispatch.h"
+#include "run/engine.h"
+#include "run/plan.h"
+#include "run/plan_internal.h"
+
+namespace graupel::run {
+
+// Weights of one ConvInt8 in the order the kernels read them.
+struct PackedConv {
+  Window2d window;  // the step's, with a pointwise image laid out as one row
+  bool depthwise = false;
+  int64_t padded_w = 1;
+  int32_t runs_per_row = 1;  // runs of one kernel row (taps, for depthwise)
+  int32_t pairs = 1;
+  std::vector<int32_t> offsets;   // of the runs or taps, from the first kernel row
+  std::vector<int16_t> weights;   // blocks of [runs][pairs][16][2], or [taps][channels]
+  std::vector<int32_t> bias;      // blocks of 16, or channels rounded up to 16
+  std::vector<float> multiplier;  // likewise
+  size_t widened_values = 0;      // int16 values of scratch for the padded input
+  size_t ring_bytes = 0;          // scratch for the fused pool's rows
+};
+
+using Prepared = std::variant<std::monostate, PackedConv>;
+
+struct Program {
+  Plan plan;
+  std::vector<Prepared> prepared;  // one per step
+  kernels::Isa isa = kernels::Isa::kScalar;
+  const kernels::KernelTable* kernels = nullptr;
+  size_t scratch_bytes = 0;
+  size_t packed_bytes = 0;
+};
+
+// What a step sees while it runs.
+struct Frame {
+  const Program& program;
+  std::byte* arena;
+  std::byte* scratch;
+
+  const Buffer& buffer(BufferId id) const { return program.plan.buffers[id.index()]; }
+  int64_t elements(BufferId id) const { return buffer_elements(buffer(id)); }
+  template <class T>
+  const T* read(BufferId id) const {
+    const Buffer& b = buffer(id);
+    const std::byte* base = b.place == Place::kArena
+                                ? arena
+                                : reinterpret_cast<const std::byte*>(program.plan.constants.data());
+    return reinterpret_cast<const T*>(base + b.offset);
+  }
+  template <class T>
+  T* write(BufferId id) const {
+    return reinterpret_cast<T*>(arena + buffer(id).offset);
+  }
+};
+
+PackedConv pack_conv(const Plan& plan, const ConvInt8& step);
+size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
+size_t pool_scratch_bytes(const Window2d& window);
+
+// int8_steps.cc
+void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed);
+void execute(const Frame& frame, const MaxPoolInt8& step);
+void execute(const Frame& frame, const AveragePoolInt8& step);
+void execute(const Frame& frame, const Lookup& step);
+void execute(const Frame& frame, const BinaryInt8& step);
+void execute(const Frame& frame, const Quantize& step);
+void execute(const Frame& frame, const Dequantize& step);
+// float_elementwise.cc
+void execute(const Frame& frame, const Unary& step);
+void execute(const Frame& frame, const Binary& step);
+void execute(const Frame& frame, const Where& step);
+void execute(const Frame& frame, const Cast& step);
+// float_steps.cc
+void execute(const Frame& frame, const Move& step);
+void execute(const Frame& frame, const MatMul& step);
+void execute(const Frame& frame, const ConvF32& step);
+void execute(const Frame& frame, const PoolF32& step);
+void execute(const Frame& frame, const Reduce& step);
+void execute(const Frame& frame, const Softmax& step);
+void execute(const Frame& frame, const ArgReduce& step);
+void execute(const Frame& frame, const Interpolate& step);
+void execute(const Frame& frame, const Normalize& step);
+
+// A loop nest of up to kMaxRank dimensions without allocation: calls row(count, at...) for every
+// innermost row, with the first element of each of N operands; operand i steps by strides[i].
+template <size_t N>
+struct Nest {
+  const Shape* dims;
+  std::array<const Strides*, N> strides;
+};
+template <size_t N, class F>
+void for_each_row(const Nest<N>& nest, F row) {
+  const Shape& dims = *nest.dims;
+  const size_t outer = dims.empty() ? 0 : dims.size() - 1;
+  const int64_t length = dims.empty() ? 1 : dims.back();
+  std::array<int64_t, kMaxRank> index{};
+  std::array<int64_t, N> at{};
+  while (true) {
+    row(length, at);
+    size_t d = outer;
+    while (d > 0) {
+      --d;
+      for (size_t i = 0; i < N; ++i) at[i] += (*nest.strides[i])[d];
+      if (++index[d] < dims[d]) break;
+      for (size_t i = 0; i < N; ++i) at[i] -= (*nest.strides[i])[d] * dims[d];
+      index[d] = 0;
+      if (d == 0) return;
+    }
+    if (outer == 0) return;
+  }
+}
+
+}  // namespace graupel::run
