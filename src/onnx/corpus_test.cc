@@ -106,10 +106,9 @@ TEST(Corpus, OpaqueNodesAreKeptAndWrittenBack) {
   for (const std::string& path : corpus()) {
     const Result<ir::Graph> graph = read_model(path, options);
     if (!graph.ok()) continue;
-    const bool opaque =
-        std::any_of(graph->nodes.begin(), graph->nodes.end(), [](const ir::Node& node) {
-          return std::holds_alternative<ir::Opaque>(node.op);
-        });
+    const bool opaque = std::any_of(
+        graph->nodes.begin(), graph->nodes.end(),
+        [](const ir::Node& node) { return std::holds_alternative<ir::Opaque>(node.op); });
     if (!opaque) continue;
     ++kept;
     WriteOptions write_options;
