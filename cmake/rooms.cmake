@@ -17,7 +17,8 @@ function(graupel_room name)
   target_link_libraries(graupel_${name} PUBLIC ${ROOM_DEPS} ${ROOM_LIBS} PRIVATE ${ROOM_PRIVATE_LIBS})
   if(test_sources AND NOT GRAUPEL_RUNTIME_ONLY)
     list(TRANSFORM ROOM_TEST_DEPS PREPEND graupel_)
-    graupel_test(${name}_test SOURCES ${test_sources} LIBS graupel_${name} ${ROOM_TEST_DEPS})
+    graupel_test(${name}_test SOURCES ${test_sources} LIBS graupel_${name} ${ROOM_TEST_DEPS}
+                 ${ROOM_PRIVATE_LIBS})
   endif()
 endfunction()
 

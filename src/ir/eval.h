@@ -29,10 +29,13 @@ enum class QdqMode {
 
 struct EvalOptions {
   QdqMode qdq = QdqMode::kFloat;
-  // Upper bound for the bytes of all tensors alive at once; above it the error is kInvalidInput.
+  // Upper bound for the bytes of all tensors and scratch arrays alive at once (per window, and for
+  // all results of evaluate_windows together); above it the error is kInvalidInput.
   uint64_t memory_limit_bytes = uint64_t{4} << 30;
-  // Called for every value a node makes, in order (graph inputs and constants are not reported).
-  std::function<void(ValueId, const Tensor&)> observe;
+  // Called for every value a node makes, in order (graph inputs and constants are not reported;
+  // in kInteger mode the floats inside an integer group do not exist). `window` is 0 for
+  // evaluate(); evaluate_windows() calls it from several threads at once, each with its own window.
+  std::function<void(size_t window, ValueId, const Tensor&)> observe;
 };
 
 // One operator. inputs[i] is nullptr for an omitted optional input. Errors: kInvalidInput for
@@ -47,9 +50,14 @@ Result<std::vector<Tensor>> evaluate(const Graph& graph, std::span<const Tensor>
                                      const EvalOptions& options = {});
 
 // Many windows through a graph with one input of batch 1, on all cores: windows is [N, ...] where
-// the graph takes [1, ...]. Returns per graph output a tensor [N, ...].
+// the graph takes [1, ...], N >= 1. Returns per graph output a tensor [N, ...]. The result does not
+// depend on the number of threads; of several errors, that of the lowest window is returned.
 Result<std::vector<Tensor>> evaluate_windows(const Graph& graph, const Tensor& windows,
                                              const EvalOptions& options = {});
+
+// The Conv, Gemm, MatMul and average pool nodes that kInteger computes in integers, in node order.
+// A node that misses one of the conditions in docs/formats/int8.md is computed as in kFloat.
+std::vector<NodeId> integer_group_heads(const Graph& graph);
 
 // Deterministic random inputs that fit graph.inputs (normal floats, small integers).
 std::vector<Tensor> probe_inputs(const Graph& graph, uint64_t seed);

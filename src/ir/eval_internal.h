@@ -234,6 +234,32 @@ inline IntRange range_of(DType dtype) {
   return dtype == DType::kInt8 ? IntRange{-128, 127} : IntRange{0, 255};
 }
 
+// Numbers along one axis: element i belongs to entry i / inner % count of a per-axis list.
+struct AxisBlocks {
+  int64_t count = 1, inner = 1;
+};
+// tensor - zero point, exact. `zero_point` has 1 or `blocks.count` elements, or is absent (0).
+// int8 and uint8 only.
+Result<std::vector<int32_t>> centered(const Call& call, const Tensor& tensor,
+                                      const Tensor* zero_point, AxisBlocks blocks);
+// Integer convolution and matrix product that never wrap: an accumulator (with its bias, when
+// given, one per feature or column) outside int32 is an error. Inputs are at most 255 in magnitude.
+Result<std::vector<int32_t>> exact_convolution(const Call& call, std::span<const int32_t> x,
+                                               const Shape& x_shape,
+                                               std::span<const int32_t> weight,
+                                               const Shape& weight_shape,
+                                               const std::vector<WindowAxis>& axes,
+                                               std::span<const int32_t> bias);
+Result<std::vector<int32_t>> exact_matmul(const Call& call, std::span<const int32_t> a,
+                                          std::span<const int32_t> b, const MatMulShape& shape,
+                                          std::span<const int32_t> bias);
+// y = quantize_value(float(accumulator) * multiplier): multiplier has blocks.count entries.
+void requantize(std::span<const int32_t> accumulators, std::span<const float> multipliers,
+                AxisBlocks blocks, int32_t zero_point, Tensor& y);
+// The value of a scalar (or one-element) int8, uint8 or int32 zero point; 0 if absent.
+Result<int32_t> scalar_zero_point(const Tensor* tensor);
+Result<float> scalar_scale(const Tensor* tensor);
+
 // ---- operators ----
 
 #define OP(name) Result<Outputs> eval(const name& op, const Call& call);

@@ -71,8 +71,8 @@ ValueId add_value(Graph& graph, Value value);
 ValueId add_input(Graph& graph, std::string name, DType dtype, Shape shape);
 // A constant value; `name` is made unique by a suffix if taken.
 ValueId add_constant(Graph& graph, std::string name, Tensor tensor);
-// Appends a node with fresh outputs named after it (name_output_0, ...), types inferred if possible.
-// Error if the operator refuses its inputs.
+// Appends a node with fresh outputs named after it (name_output_0, ...), types inferred where
+// possible. Error if the operator refuses its inputs.
 Result<NodeId> add_node(Graph& graph, std::string name, Op op, std::vector<ValueId> inputs,
                         size_t output_count = 1);
 // A name not yet used by any node or value: `wanted`, or `wanted` with _1, _2, ...

@@ -1,0 +1,182 @@
+// The inner loops of the CPU engine: contracts. Every kernel has one implementation per
+// instruction set; all of them give the same bits (docs/formats/int8.md), the scalar one by
+// plain loops.
+//
+// Idea: activations lie channels-last (position, then channel). A convolution first widens its
+// input to int16 with the zero point taken off and the side padding written as zeros; then each
+// output is a sum over "runs", stretches of consecutive int16 values. A 1-row kernel over all
+// channels is one run of kernel_w * channels values, so narrow inputs waste nothing. Products of
+// pairs of int16 are summed exactly in int32: no instruction here saturates on the way.
+// Sums wrap modulo 2^32; the compiler has proved that they do not.
+//
+// This header and the files that implement it are freestanding (no C++ library), so that no
+// inline function compiled with raised instruction-set flags can reach the rest of the program.
+// Reference: docs/formats/int8.md. Test: kernels_test.cc (every kernel of kernels.def, every
+// instruction set against scalar, scalar against brute force).
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace graupel::kernels {
+
+enum class ByteType : uint8_t { kInt8, kUInt8 };
+
+// How an exact sum becomes a byte:
+//   round_half_even(clamp(v, low - zero_point, high - zero_point)) + zero_point
+// with v a float32. low and high are quantised values (Relu, Clip or the byte's own range) with
+// low <= high, -128 <= low, high <= 255, and low - zero_point, high - zero_point in +-2^16. As
+// the bounds are integers this equals clamping after rounding. A NaN becomes low.
+struct ByteRange {
+  int32_t zero_point = 0;
+  int32_t low = -128;
+  int32_t high = 127;
+};
+
+// y[i] = x[i] - zero_point, for i < count.
+struct WidenArgs {
+  const uint8_t* x;
+  ByteType type;
+  int32_t zero_point;
+  int16_t* y;
+  size_t count;
+};
+
+constexpr int32_t kConvBlock = 16;  // output channels per call of conv_row
+// Values that conv_row and depthwise_row may read (and multiply by zero) past the last one.
+constexpr size_t kReadSlack = 32;
+
+// One block of output channels along one row of positions:
+//   acc[p][m] = bias[m] + sum over r < runs, k < 2 * pairs of
+//               x[p * x_step + run_offsets[r] + k] * weights[r][k / 2][m][k % 2]
+//   y[p * y_step + m] = byte of float32(acc) * multiplier[m], for m < channels <= kConvBlock
+// weights are [runs][pairs][kConvBlock][2]; a run of odd length is filled up with zero weights;
+// bias and multiplier hold kConvBlock values. All pointers may be unaligned.
+struct ConvRowArgs {
+  const int16_t* x;
+  ptrdiff_t x_step;
+  const int32_t* run_offsets;
+  int32_t runs;
+  int32_t pairs;
+  const int16_t* weights;
+  const int32_t* bias;
+  const float* multiplier;
+  ByteRange range;
+  int32_t channels;
+  int32_t positions;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// Each channel by itself:
+//   acc[p][c] = bias[c] + sum over t < taps of
+//               x[p * x_step + tap_offsets[t] + c] * weights[t * weight_step + c]
+//   y[p * y_step + c] = byte of float32(acc) * multiplier[c]
+// weights, bias and multiplier are readable up to the next multiple of 16 channels.
+struct DepthwiseRowArgs {
+  const int16_t* x;
+  ptrdiff_t x_step;
+  const int32_t* tap_offsets;
+  int32_t taps;
+  const int16_t* weights;
+  ptrdiff_t weight_step;
+  const int32_t* bias;
+  const float* multiplier;
+  ByteRange range;
+  int32_t channels;
+  int32_t positions;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// y[p * y_step + c] = max over t < taps of x[p * x_step + tap_offsets[t] + c]; taps >= 1.
+struct MaxPoolRowArgs {
+  const uint8_t* x;
+  ByteType type;
+  ptrdiff_t x_step;
+  const int32_t* tap_offsets;
+  int32_t taps;
+  int32_t channels;
+  int32_t positions;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// acc[p][c] = sum over t < taps of (x[p * x_step + tap_offsets[t] + c] - zero_point)
+// y[p * y_step + c] = byte of float32(acc) * multiplier
+struct AveragePoolRowArgs {
+  const uint8_t* x;
+  ByteType type;
+  int32_t zero_point;
+  ptrdiff_t x_step;
+  const int32_t* tap_offsets;
+  int32_t taps;
+  int32_t channels;
+  int32_t positions;
+  float multiplier;
+  ByteRange range;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// y[i * y_step] = byte of v[i] / scale, where v[i] = x[i], or with `normalize`
+// v[i] = float32((double(x[i]) - mean) / deviation).
+struct QuantizeRowArgs {
+  const float* x;
+  size_t count;
+  bool normalize;
+  double mean;
+  double deviation;
+  float scale;
+  ByteRange range;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// y[i] = float32(x[i * x_step] - zero_point) * scale.
+struct DequantizeRowArgs {
+  const uint8_t* x;
+  ByteType type;
+  ptrdiff_t x_step;
+  int32_t zero_point;
+  float scale;
+  float* y;
+  size_t count;
+};
+
+enum class ByteOp : uint8_t { kAdd, kSub, kMul };
+struct ByteOperand {
+  const uint8_t* x;
+  ByteType type;
+  int32_t zero_point;
+  float scale;
+};
+// y[i] = byte of (da op db) / scale, where da = float32(a[i] - zero_point) * scale of a.
+struct BinaryRowArgs {
+  ByteOp op;
+  ByteOperand a;
+  ByteOperand b;
+  float scale;
+  ByteRange range;
+  uint8_t* y;
+  size_t count;
+};
+
+#define KERNEL(name, Args)     \
+  namespace scalar {           \
+  void name(const Args& args); \
+  }                            \
+  namespace avx2 {             \
+  void name(const Args& args); \
+  }
+#include "kernels/kernels.def"
+#undef KERNEL
+
+// The kernels of one instruction set.
+struct KernelTable {
+#define KERNEL(name, Args) void (*name)(const Args&);
+#include "kernels/kernels.def"
+#undef KERNEL
+};
+
+}  // namespace graupel::kernels

@@ -1,0 +1,192 @@
+// The calibrators. See choose_range.h.
+//
+// minmax keeps everything. percentile drops equal tails. mse searches the clipping that minimises
+// the squared error of the histogram, each side on its own. entropy is the KL divergence search of
+// TensorRT (Migacz 2017), over every threshold of a histogram of magnitudes: 2048 bins or more in
+// use, so at least 1920 candidates. Test: choose_range_test.cc.
+#include "quantize/choose_range.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace graupel::quantize {
+namespace {
+
+constexpr int kSearchSteps = 64;
+constexpr size_t kQuantizedBins = 128;
+
+Range observed(const Histogram& histogram) {
+  return {std::min(0.0, histogram.minimum()), std::max(0.0, histogram.maximum())};
+}
+
+Range percentile_range(const Histogram& histogram, double percentile) {
+  const double tail = static_cast<double>(histogram.count()) * (100.0 - percentile) / 100.0;
+  const std::vector<uint64_t>& bins = histogram.bins();
+  Range range = observed(histogram);
+  // The upper edge of the bin in which the upper tail ends; likewise below.
+  double above = 0.0;
+  for (size_t bin = bins.size(); bin-- > 0;) {
+    above += static_cast<double>(bins[bin]);
+    if (above <= tail) continue;
+    range.high = std::clamp(histogram.bin_center(bin) + histogram.bin_width() / 2, 0.0, range.high);
+    break;
+  }
+  double below = 0.0;
+  for (size_t bin = 0; bin < bins.size(); ++bin) {
+    below += static_cast<double>(bins[bin]);
+    if (below <= tail) continue;
+    range.low = std::clamp(histogram.bin_center(bin) - histogram.bin_width() / 2, range.low, 0.0);
+    break;
+  }
+  return range;
+}
+
+Range scaled(const Range& range, double low_factor, double high_factor) {
+  return {range.low * low_factor, range.high * high_factor};
+}
+
+Range mse_range(const Histogram& histogram, Scheme scheme) {
+  const Range full = observed(histogram);
+  Range best = full;
+  double best_error = quantization_error(histogram, choose_scale(full, scheme));
+  const auto consider = [&](const Range& candidate) {
+    const double error = quantization_error(histogram, choose_scale(candidate, scheme));
+    if (error < best_error) {
+      best_error = error;
+      best = candidate;
+    }
+  };
+  for (int step = kSearchSteps; step > 0; --step) {
+    consider(scaled(full, step / double{kSearchSteps}, step / double{kSearchSteps}));
+  }
+  if (scheme == Scheme::kSymmetric) return best;
+  // Both sides were shrunk together; now each on its own from there.
+  const Range together = best;
+  for (int step = kSearchSteps; step > 0; --step) {
+    consider({full.low * step / kSearchSteps, together.high});
+  }
+  const double low = best.low;
+  for (int step = kSearchSteps; step > 0; --step) consider({low, full.high * step / kSearchSteps});
+  return best;
+}
+
+// Counts of magnitudes: bin i holds |x| in [i, i + 1) * bin_width.
+std::vector<double> magnitudes(const Histogram& histogram) {
+  constexpr size_t half = Histogram::kBins / 2;
+  std::vector<double> counts(half, 0.0);
+  for (size_t bin = 0; bin < Histogram::kBins; ++bin) {
+    const size_t magnitude = bin >= half ? bin - half : half - 1 - bin;
+    counts[magnitude] += static_cast<double>(histogram.bins()[bin]);
+  }
+  return counts;
+}
+
+// Prefix sums over magnitude bins, so that one candidate costs kQuantizedBins steps.
+struct Cumulative {
+  std::vector<double> mass{0.0};           // sum of counts
+  std::vector<double> occupied{0.0};       // number of non-empty bins
+  std::vector<double> mass_log_mass{0.0};  // sum of count * log(count)
+};
+
+Cumulative accumulate_bins(const std::vector<double>& counts) {
+  Cumulative sums;
+  for (const double count : counts) {
+    sums.mass.push_back(sums.mass.back() + count);
+    sums.occupied.push_back(sums.occupied.back() + (count > 0.0 ? 1.0 : 0.0));
+    sums.mass_log_mass.push_back(sums.mass_log_mass.back() +
+                                 (count > 0.0 ? count * std::log(count) : 0.0));
+  }
+  return sums;
+}
+
+// KL divergence (times the total count, up to a constant) between the distribution clipped to the
+// first `kept` bins, outliers moved into the last of them, and its 128-level form in which the mass
+// of a level is spread evenly over its non-empty bins.
+double divergence(const std::vector<double>& counts, const Cumulative& sums, size_t kept) {
+  const double outliers = sums.mass.back() - sums.mass[kept];
+  const double last = counts[kept - 1];
+  // Outliers whose edge bin is empty have no counterpart in the quantised distribution.
+  if (last <= 0.0 && outliers > 0.0) return std::numeric_limits<double>::infinity();
+  double kl = sums.mass_log_mass[kept];
+  double log_quantized = 0.0;
+  size_t begin = 0;
+  for (size_t level = 1; level <= kQuantizedBins; ++level) {
+    const size_t end = level * kept / kQuantizedBins;
+    const double mass = sums.mass[end] - sums.mass[begin];
+    const double occupied = sums.occupied[end] - sums.occupied[begin];
+    if (mass > 0.0) {
+      log_quantized = std::log(mass / occupied / sums.mass[kept]);
+      kl -= mass * log_quantized;
+    }
+    begin = end;
+  }
+  if (outliers > 0.0) {
+    kl += (last + outliers) * std::log(last + outliers) - last * std::log(last);
+    kl -= outliers * log_quantized;
+  }
+  return kl;
+}
+
+Range entropy_range(const Histogram& histogram) {
+  const std::vector<double> counts = magnitudes(histogram);
+  size_t used = counts.size();
+  while (used > kQuantizedBins && counts[used - 1] == 0.0) --used;
+  const Cumulative sums = accumulate_bins(counts);
+  size_t best = used;
+  double best_divergence = std::numeric_limits<double>::infinity();
+  for (size_t kept = kQuantizedBins; kept <= used; ++kept) {
+    const double kl = divergence(counts, sums, kept);
+    if (kl < best_divergence) {
+      best_divergence = kl;
+      best = kept;
+    }
+  }
+  const double threshold = static_cast<double>(best) * histogram.bin_width();
+  const Range full = observed(histogram);
+  return {std::max(full.low, -threshold), std::min(full.high, threshold)};
+}
+
+}  // namespace
+
+Range choose_range(const Histogram& histogram, const QuantizeOptions& options) {
+  if (histogram.count() == 0) return {};
+  switch (options.calibrator) {
+    case Calibrator::kMinMax: return observed(histogram);
+    case Calibrator::kPercentile: return percentile_range(histogram, options.percentile);
+    case Calibrator::kMse: return mse_range(histogram, options.scheme);
+    case Calibrator::kEntropy: return entropy_range(histogram);
+  }
+  return observed(histogram);
+}
+
+ScaleChoice choose_scale(const Range& range, Scheme scheme) {
+  const auto usable = [](double scale) {
+    const auto value = static_cast<float>(scale);
+    return std::isnormal(value) ? value : 1.0f;
+  };
+  if (scheme == Scheme::kSymmetric && range.low < 0.0) {
+    return {DType::kInt8, usable(std::max(-range.low, range.high) / 127.0), 0};
+  }
+  const float scale = usable((range.high - range.low) / 255.0);
+  const double zero = std::nearbyint(-range.low / static_cast<double>(scale));
+  return {DType::kUInt8, scale, static_cast<int32_t>(std::clamp(zero, 0.0, 255.0))};
+}
+
+double quantization_error(const Histogram& histogram, const ScaleChoice& choice) {
+  const double scale = choice.scale;
+  const double lowest = choice.dtype == DType::kInt8 ? -128.0 : 0.0 - choice.zero_point;
+  const double highest = choice.dtype == DType::kInt8 ? 127.0 : 255.0 - choice.zero_point;
+  double sum = 0.0;
+  for (size_t bin = 0; bin < histogram.bins().size(); ++bin) {
+    const uint64_t count = histogram.bins()[bin];
+    if (count == 0) continue;
+    const double x = histogram.bin_center(bin);
+    const double q = std::clamp(std::nearbyint(x / scale), lowest, highest);
+    const double error = x - q * scale;
+    sum += static_cast<double>(count) * error * error;
+  }
+  return histogram.count() == 0 ? 0.0 : sum / static_cast<double>(histogram.count());
+}
+
+}  // namespace graupel::quantize
