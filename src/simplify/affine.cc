@@ -3,7 +3,7 @@
 // Idea: with y = W x + c,   s (W x + c) + t = (s W) x + (s c + t)        (affine after)
 //                       and   W (s x + t) + c = (W s) x + (W t + c)        (affine before)
 // where s scales rows of W in the first line and columns in the second. All sums run in double and
-// are rounded once. Test: fuse_batch_norm_test.cc, fuse_arithmetic_test.cc.
+// are rounded once. Test: fuse_test.cc.
 #include "simplify/affine.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // y = x * scale + shift per channel: what a BatchNormalization, or a Mul, Add, Sub or Div with a
 // constant is, and how it goes into the weights of a linear operator beside it.
-// Test: fuse_batch_norm_test.cc, fuse_arithmetic_test.cc.
+// Test: fuse_test.cc.
 #pragma once
 
 #include <optional>

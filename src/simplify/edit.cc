@@ -1,7 +1,7 @@
 // Editing a graph in one sweep. See edit.h.
 //
 // Idea: `uses` is computed once; each edit updates only the lists of the values it touches.
-// Test: edit_test.cc.
+// Test: by the tests of all passes.
 #include "simplify/edit.h"
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 //
 // Conditions: the constant varies at most along the channels and does not change the shape; the
 // value between has no other reader; in front of an operator that pads, only factors.
-// Test: fuse_arithmetic_test.cc.
+// Test: fuse_test.cc.
 #include "simplify/affine.h"
 
 namespace graupel::simplify {

@@ -7,7 +7,7 @@
 // Idea: the numbers are folded right here, in double, instead of leaving operators for constant
 // folding. Behind Conv, ConvTranspose, Gemm and MatMul always; in front only if the operator does
 // not pad or t is 0. Conditions: inference form, everything constant, the value between has no
-// other reader. Test: fuse_batch_norm_test.cc.
+// other reader. Test: fuse_test.cc.
 #include "simplify/affine.h"
 
 namespace graupel::simplify {

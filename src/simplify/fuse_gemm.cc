@@ -5,7 +5,7 @@
 //   normalize_gemm       alpha A B + beta C          ->  A (alpha B) + (beta C)
 //
 // Conditions: W and c constant; c broadcasts to the product without enlarging it; the product has
-// no other reader. Test: fuse_gemm_test.cc.
+// no other reader. Test: fuse_test.cc.
 #include <algorithm>
 #include <cmath>
 

@@ -8,7 +8,7 @@
 //
 // Conditions: constant mode, constant and non-negative pads on spatial axes only. Pools also need
 // floor mode, no dilation and pads smaller than the kernel, so that each window sees real values.
-// Test: fuse_pad_test.cc.
+// Test: fuse_test.cc.
 #include <algorithm>
 #include <limits>
 

@@ -7,7 +7,7 @@
 //                  as Clip(0, infinity)
 //
 // Conditions: parameters constant, shapes known, no other reader between. Exact.
-// Test: merge_chains_test.cc.
+// Test: merge_test.cc.
 #include <algorithm>
 #include <limits>
 

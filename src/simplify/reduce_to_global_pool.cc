@@ -5,7 +5,7 @@
 //   AveragePool(x) whose one window is the map   ->  GlobalAveragePool(x)      likewise Max
 //
 // Conditions: known shape N x C x spatial, no empty axis, constant axes, float.
-// Test: reduce_to_global_pool_test.cc.
+// Test: fuse_test.cc.
 #include <algorithm>
 
 #include "simplify/affine.h"

@@ -4,7 +4,7 @@
 //   Neg(Neg(x)) -> x, Not(Not(x)) -> x
 //
 // Condition: the value types agree (they do, the functions are elementwise). All exact.
-// Test: remove_repeats_test.cc.
+// Test: remove_test.cc.
 #include "simplify/edit.h"
 
 namespace graupel::simplify {
