@@ -2,7 +2,7 @@
 //
 // Idea: targets/*.toml names facts, this table computes them; nothing else connects the two, so a
 // new rule over known facts needs no C++. A fact whose shapes are not known yet is unknown.
-// Test: facts_test.cc.
+// Test: rules_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Reports as text, JSON, SARIF and Markdown; tables of rules. See format.h. Test: format_test.cc.
+// Reports as text, JSON, SARIF and Markdown; tables of rules. See format.h. Test: check_test.cc.
 #include "check/format.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // Reports and rule tables for people and machines. All are deterministic.
-// Test: format_test.cc.
+// Test: check_test.cc.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What shapes and attributes say about a subject. See geometry.h. Test: facts_test.cc.
+// What shapes and attributes say about a subject. See geometry.h. Test: rules_test.cc.
 #include "check/geometry.h"
 
 #include <fmt/format.h>

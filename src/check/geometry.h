@@ -1,4 +1,4 @@
-// Windows, axes and shapes of one node or tensor, for the table of facts. Test: facts_test.cc.
+// Windows, axes and shapes of one node or tensor, for the table of facts. Test: rules_test.cc.
 #pragma once
 
 #include <optional>

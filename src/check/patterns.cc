@@ -1,4 +1,4 @@
-// Recognising the neighbourhood of a node. See patterns.h. Test: patterns_test.cc.
+// Recognising the neighbourhood of a node. See patterns.h. Test: rules_test.cc.
 #include "check/patterns.h"
 
 #include <algorithm>

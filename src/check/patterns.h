@@ -2,7 +2,7 @@
 //
 // Idea: each pattern answers "is this node part of such a sub-graph?" by looking at most a few
 // nodes up and down from it; a graph is never searched as a whole.
-// Reference: facts on the vendor's recognised forms in targets/hailo8.toml. Test: patterns_test.cc.
+// Reference: facts on the vendor's recognised forms in targets/hailo8.toml. Test: rules_test.cc.
 #pragma once
 
 #include <optional>

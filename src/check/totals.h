@@ -1,5 +1,5 @@
 // Sums over a whole model (parameters, live activations, control units) and over weight tensors.
-// Test: facts_test.cc.
+// Test: rules_test.cc.
 #pragma once
 
 #include <map>
