@@ -32,9 +32,9 @@ constexpr bool kIsOneOf = (std::is_same_v<T, Choices> || ...);
 template <class T>
 constexpr bool kIsArithmetic =
     kIsOneOf<T, Unary, Binary, Variadic, LeakyRelu, PRelu, Elu, Selu, Celu, ThresholdedRelu,
-             HardSigmoid, Clip, Conv, ConvTranspose, MaxPool, AveragePool, GlobalPool, Gemm,
-             MatMul, BatchNormalization, InstanceNormalization, LayerNormalization, LRN, Softmax,
-             ArgReduce, Reduce, CumSum, TopK, Range, Resize>;
+             HardSigmoid, Clip, Conv, ConvTranspose, MaxPool, AveragePool, GlobalPool, Gemm, MatMul,
+             BatchNormalization, InstanceNormalization, LayerNormalization, LRN, Softmax, ArgReduce,
+             Reduce, CumSum, TopK, Range, Resize>;
 
 enum class BoolRule { kRefused, kAllowed, kRequired };
 
@@ -108,16 +108,16 @@ Result<Outputs> dispatch(const Op& op, const Call& call) {
   for (const Tensor* input : call.inputs) {
     if (input != nullptr) TRY(check_tensor(*input));
   }
-  TRY_ASSIGN(Outputs outputs,
-             std::visit(
-                 [&](const auto& concrete) -> Result<Outputs> {
-                   using T = std::decay_t<decltype(concrete)>;
-                   if constexpr (kIsArithmetic<T>) {
-                     if (!keeps_dtypes(concrete)) return eval_widened(concrete, call);
-                   }
-                   return eval(concrete, call);
-                 },
-                 op));
+  TRY_ASSIGN(Outputs outputs, std::visit(
+                                  [&](const auto& concrete) -> Result<Outputs> {
+                                    using T = std::decay_t<decltype(concrete)>;
+                                    if constexpr (kIsArithmetic<T>) {
+                                      if (!keeps_dtypes(concrete))
+                                        return eval_widened(concrete, call);
+                                    }
+                                    return eval(concrete, call);
+                                  },
+                                  op));
   if (outputs.size() < call.output_count) {
     return invalid_input("", "yields " + std::to_string(outputs.size()) + " outputs, but " +
                                  std::to_string(call.output_count) + " are wanted");
@@ -154,9 +154,8 @@ std::vector<ValueId> outputs_of(const Plan& plan, const Step& step) {
 
 Result<void> check_ids(const Graph& graph) {
   const auto in_range = [&](const std::vector<ValueId>& ids) {
-    return std::all_of(ids.begin(), ids.end(), [&](ValueId id) {
-      return !id.valid() || id.index() < graph.values.size();
-    });
+    return std::all_of(ids.begin(), ids.end(),
+                       [&](ValueId id) { return !id.valid() || id.index() < graph.values.size(); });
   };
   for (const NodeId id : live_nodes(graph)) {
     if (!in_range(graph.node(id).inputs) || !in_range(graph.node(id).outputs)) {
@@ -164,9 +163,8 @@ Result<void> check_ids(const Graph& graph) {
     }
   }
   for (const auto& ids : {graph.inputs, graph.outputs}) {
-    if (!in_range(ids) || std::any_of(ids.begin(), ids.end(), [](ValueId id) {
-          return !id.valid();
-        })) {
+    if (!in_range(ids) ||
+        std::any_of(ids.begin(), ids.end(), [](ValueId id) { return !id.valid(); })) {
       return internal_error("graph", "has an input or output that does not exist");
     }
   }
@@ -191,9 +189,9 @@ Result<Plan> make_plan(const Graph& graph, QdqMode mode) {
       if (!std::holds_alternative<DequantizeLinear>(node.op) || node.outputs.size() != 1) continue;
       const size_t output = node.outputs[0].index();
       const std::vector<NodeId>& readers = uses.readers[output];
-      const bool only_groups =
-          std::all_of(readers.begin(), readers.end(),
-                      [&](NodeId reader) { return group_of[reader.index()] != kNoGroup; });
+      const bool only_groups = std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
+        return group_of[reader.index()] != kNoGroup;
+      });
       if (!readers.empty() && only_groups && !uses.is_output[output]) skipped[id.index()] = true;
     }
   }
@@ -256,9 +254,10 @@ void fold_constants(Plan& plan) {
   Run run{std::vector<std::optional<Tensor>>(plan.graph.values.size()), 0};
   for (const Step& step : plan.steps) {
     const std::vector<ValueId> inputs = inputs_of(plan, step);
-    const bool constant = !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [&](ValueId id) {
-      return !id.valid() || plan.fixed[id.index()];
-    });
+    const bool constant =
+        !inputs.empty() && std::all_of(inputs.begin(), inputs.end(), [&](ValueId id) {
+          return !id.valid() || plan.fixed[id.index()];
+        });
     if (!constant) continue;
     Result<Outputs> outputs = run_step(plan, step, run, kMaxFoldedBytes);
     if (!outputs.ok()) continue;
@@ -312,11 +311,11 @@ Result<std::vector<Tensor>> run_plan(const Plan& plan, std::span<const Tensor> i
 Result<void> check_graph_input(const Graph& graph, ValueId id, const Tensor& tensor) {
   const Value& value = graph.value(id);
   if (tensor.dtype() != value.dtype || (value.shape && *value.shape != tensor.shape())) {
-    return invalid_input(value.name,
-                         "is " + to_string(tensor.shape()) + " of " +
-                             std::string(to_string(tensor.dtype())) + ", but the graph takes " +
-                             (value.shape ? to_string(*value.shape) : "any shape") + " of " +
-                             std::string(to_string(value.dtype)));
+    return invalid_input(value.name, "is " + to_string(tensor.shape()) + " of " +
+                                         std::string(to_string(tensor.dtype())) +
+                                         ", but the graph takes " +
+                                         (value.shape ? to_string(*value.shape) : "any shape") +
+                                         " of " + std::string(to_string(value.dtype)));
   }
   return check_tensor(tensor);
 }

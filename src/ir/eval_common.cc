@@ -69,8 +69,8 @@ Result<void> check_attribute(const Ints& values, size_t expected, int64_t low, c
   }
   for (const int64_t value : values) {
     if (value < low || value > kMaxAttribute) {
-      return invalid_input("", std::string(what) + " holds " + std::to_string(value) +
-                                   ", which is out of range");
+      return invalid_input(
+          "", std::string(what) + " holds " + std::to_string(value) + ", which is out of range");
     }
   }
   return ok();
@@ -103,12 +103,12 @@ Result<size_t> resolve_axis(int64_t axis, size_t rank) {
 
 Result<Ints> int_list(const Tensor& tensor, const char* what) {
   if (tensor.dtype() != DType::kInt64 && tensor.dtype() != DType::kInt32) {
-    return invalid_input("", std::string(what) + " has to be int64, not " +
-                                 std::string(to_string(tensor.dtype())));
+    return invalid_input(
+        "", std::string(what) + " has to be int64, not " + std::string(to_string(tensor.dtype())));
   }
   if (tensor.rank() > 1 || tensor.size() > kMaxListLength) {
-    return invalid_input("", std::string(what) + " has to be a short list, not " +
-                                 to_string(tensor.shape()));
+    return invalid_input(
+        "", std::string(what) + " has to be a short list, not " + to_string(tensor.shape()));
   }
   return tensor.to_int64s();
 }
@@ -196,8 +196,8 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
     const int64_t from_a = i < a.size() ? a[a.size() - 1 - i] : 1;
     const int64_t from_b = i < b.size() ? b[b.size() - 1 - i] : 1;
     if (from_a != from_b && from_a != 1 && from_b != 1) {
-      return invalid_input(
-          "", "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+      return invalid_input("",
+                           "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
     }
     out[out.size() - 1 - i] = from_a == 1 ? from_b : from_a;
   }
@@ -251,8 +251,8 @@ Result<std::vector<WindowAxis>> window_axes(const Window& window, const Ints& ke
     axis.dilation = window.dilations.empty() ? 1 : window.dilations[d];
     axis.pad_begin = pads[d];
     axis.pad_end = pads[rank + d];
-    const int64_t room = axis.in + axis.pad_begin + axis.pad_end -
-                         ((axis.kernel - 1) * axis.dilation + 1);
+    const int64_t room =
+        axis.in + axis.pad_begin + axis.pad_end - ((axis.kernel - 1) * axis.dilation + 1);
     if (room < 0) {
       return invalid_input("", "a kernel of " + std::to_string(axis.kernel) + " (dilation " +
                                    std::to_string(axis.dilation) +
@@ -275,8 +275,8 @@ Result<std::vector<WindowAxis>> conv_axes(const Window& window, int64_t group, c
                                  to_string(x) + " and " + to_string(weight));
   }
   if (group < 1 || weight[0] % group != 0 || x[1] % group != 0 || weight[1] != x[1] / group) {
-    return invalid_input("", "weight " + to_string(weight) + " does not fit input " +
-                                 to_string(x) + " in " + std::to_string(group) + " group(s)");
+    return invalid_input("", "weight " + to_string(weight) + " does not fit input " + to_string(x) +
+                                 " in " + std::to_string(group) + " group(s)");
   }
   const Ints kernel(weight.begin() + 2, weight.end());
   if (!window.kernel.empty() && window.kernel != kernel) {

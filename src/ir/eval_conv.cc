@@ -14,10 +14,10 @@ namespace {
 
 // The padded copy of one group of channels and where things lie in it.
 struct PaddedPlan {
-  Shape size;                            // padded spatial sizes
-  int64_t plane = 1;                     // their product
-  std::vector<int64_t> kernel_offsets;   // per (channel, kernel position)
-  std::vector<int64_t> output_offsets;   // per output position
+  Shape size;                           // padded spatial sizes
+  int64_t plane = 1;                    // their product
+  std::vector<int64_t> kernel_offsets;  // per (channel, kernel position)
+  std::vector<int64_t> output_offsets;  // per output position
 };
 
 // Offsets of all points of a grid with `counts` points, `steps` apart, in an array of `size`.
@@ -223,8 +223,8 @@ Result<std::vector<TransposeAxis>> transpose_axes(const ConvTranspose& op, const
     if (axis.in > (int64_t{1} << 31)) return invalid_input("", "a spatial size is too large");
     const int64_t full = axis.stride * (axis.in - 1) + (axis.kernel - 1) * axis.dilation + 1 +
                          (op.output_padding.empty() ? 0 : op.output_padding[d]);
-    const bool same = op.window.auto_pad == AutoPad::kSameUpper ||
-                      op.window.auto_pad == AutoPad::kSameLower;
+    const bool same =
+        op.window.auto_pad == AutoPad::kSameUpper || op.window.auto_pad == AutoPad::kSameLower;
     if (!op.output_shape.empty() || same) {
       axis.out = op.output_shape.empty() ? axis.in * axis.stride : op.output_shape[d];
       const int64_t cut = std::max<int64_t>(0, full - axis.out);

@@ -75,8 +75,7 @@ Result<Outputs> compare(const Call& call, F f) {
 template <class T>
 Result<Outputs> float_unary(UnaryKind kind, const Call& call) {
   switch (kind) {
-    case UnaryKind::kSigmoid:
-      return map<T>(call, [](T x) { return T(1) / (T(1) + std::exp(-x)); });
+    case UnaryKind::kSigmoid: return map<T>(call, [](T x) { return T(1) / (T(1) + std::exp(-x)); });
     case UnaryKind::kTanh: return map<T>(call, [](T x) { return std::tanh(x); });
     case UnaryKind::kSqrt: return map<T>(call, [](T x) { return std::sqrt(x); });
     case UnaryKind::kExp: return map<T>(call, [](T x) { return std::exp(x); });
@@ -87,14 +86,12 @@ Result<Outputs> float_unary(UnaryKind kind, const Call& call) {
     case UnaryKind::kErf: return map<T>(call, [](T x) { return std::erf(x); });
     case UnaryKind::kReciprocal: return map<T>(call, [](T x) { return T(1) / x; });
     case UnaryKind::kSoftplus:  // log(1 + e^x) without overflow for large x
-      return map<T>(call, [](T x) {
-        return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
-      });
+      return map<T>(call,
+                    [](T x) { return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))); });
     case UnaryKind::kSoftsign: return map<T>(call, [](T x) { return x / (T(1) + std::abs(x)); });
     case UnaryKind::kHardSwish:
-      return map<T>(call, [](T x) {
-        return x * std::max(T(0), std::min(T(1), x * T(1.0 / 6.0) + T(0.5)));
-      });
+      return map<T>(
+          call, [](T x) { return x * std::max(T(0), std::min(T(1), x * T(1.0 / 6.0) + T(0.5))); });
     case UnaryKind::kSin: return map<T>(call, [](T x) { return std::sin(x); });
     case UnaryKind::kCos: return map<T>(call, [](T x) { return std::cos(x); });
     case UnaryKind::kTan: return map<T>(call, [](T x) { return std::tan(x); });
@@ -224,8 +221,7 @@ Result<Outputs> divide(BinaryKind kind, const Call& call) {
     switch (kind) {
       case BinaryKind::kDiv: return combine<T>(call, [](T a, T b) { return a / b; });
       case BinaryKind::kFmod: return combine<T>(call, [](T a, T b) { return std::fmod(a, b); });
-      default:
-        return invalid_input("", "of floats needs fmod = 1; it was given with fmod = 0");
+      default: return invalid_input("", "of floats needs fmod = 1; it was given with fmod = 0");
     }
   } else {
     const Tensor& a = *call.input(0);
@@ -325,20 +321,19 @@ Result<Outputs> eval(const Unary& op, const Call& call) {
   if (op.kind == UnaryKind::kIdentity) return one(x);
   if (op.kind == UnaryKind::kNot) return logical_not(call);
   if (op.kind == UnaryKind::kIsNaN) {
-    return with_float_type(x.dtype(), [&]<class T>() -> Result<Outputs> { return is_nan<T>(call); });
+    return with_float_type(x.dtype(),
+                           [&]<class T>() -> Result<Outputs> { return is_nan<T>(call); });
   }
-  return with_compute_type(x.dtype(), [&]<class T>() -> Result<Outputs> {
-    return number_unary<T>(op.kind, call);
-  });
+  return with_compute_type(
+      x.dtype(), [&]<class T>() -> Result<Outputs> { return number_unary<T>(op.kind, call); });
 }
 
 Result<Outputs> eval(const Binary& op, const Call& call) {
   TRY(need(call, 2, 2));
   if (op.kind == BinaryKind::kPow) return eval_pow(call);
   TRY(same_dtype(*call.input(0), *call.input(1)));
-  return with_compute_type(call.input(0)->dtype(), [&]<class T>() -> Result<Outputs> {
-    return binary<T>(op.kind, call);
-  });
+  return with_compute_type(call.input(0)->dtype(),
+                           [&]<class T>() -> Result<Outputs> { return binary<T>(op.kind, call); });
 }
 
 Result<Outputs> eval(const Variadic& op, const Call& call) {
@@ -372,8 +367,8 @@ Result<Outputs> eval(const PRelu&, const Call& call) {
   TRY(same_dtype(x, slope));
   TRY_ASSIGN(const Shape shape, broadcast(x.shape(), slope.shape()));
   if (shape != x.shape()) {
-    return invalid_input("", "slope " + to_string(slope.shape()) + " does not broadcast to " +
-                                 to_string(x.shape()));
+    return invalid_input(
+        "", "slope " + to_string(slope.shape()) + " does not broadcast to " + to_string(x.shape()));
   }
   return with_compute_type(x.dtype(), [&]<class T>() -> Result<Outputs> {
     return combine<T>(call, [](T a, T b) {
@@ -388,8 +383,7 @@ Result<Outputs> eval(const PRelu&, const Call& call) {
 }
 
 Result<Outputs> eval(const Elu& op, const Call& call) {
-  return activation(call,
-                    [&]<class T>(T x) { return x < T(0) ? T(op.alpha) * std::expm1(x) : x; });
+  return activation(call, [&]<class T>(T x) { return x < T(0) ? T(op.alpha) * std::expm1(x) : x; });
 }
 
 Result<Outputs> eval(const Selu& op, const Call& call) {

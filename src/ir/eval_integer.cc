@@ -44,8 +44,8 @@ std::optional<ScalarScale> scalar_of(const Graph& graph, const Node& node) {
   const ValueId zero_id = input_of(node, 2);
   const Tensor* zero_point = graph.constant(zero_id);
   if (scale == nullptr || scale->dtype() != DType::kFloat32 || scale->size() != 1) return {};
-  if (zero_id.valid() && (zero_point == nullptr || zero_point->size() != 1 ||
-                          !is_byte(zero_point->dtype()))) {
+  if (zero_id.valid() &&
+      (zero_point == nullptr || zero_point->size() != 1 || !is_byte(zero_point->dtype()))) {
     return {};
   }
   return ScalarScale{scale->data<float>()[0], zero_point};
@@ -134,7 +134,8 @@ void transpose_weight(IntegerGroup& group) {
   std::vector<int32_t> turned(group.weight.size());
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < columns; ++j) {
-      turned[static_cast<size_t>(j * rows + i)] = group.weight[static_cast<size_t>(i * columns + j)];
+      turned[static_cast<size_t>(j * rows + i)] =
+          group.weight[static_cast<size_t>(i * columns + j)];
     }
   }
   group.weight = std::move(turned);
@@ -293,8 +294,8 @@ Result<Tensor> eval_pool(const Op& op, const IntegerGroup& group, const Shape& x
       sum += x[static_cast<size_t>(visit.plane * in_plane + offset)];
     }
     wraps = wraps || sum > INT32_MAX || sum < INT32_MIN;
-    const int64_t count = pool.count_include_pad ? visit.padded_count
-                                                 : static_cast<int64_t>(visit.offsets.size());
+    const int64_t count =
+        pool.count_include_pad ? visit.padded_count : static_cast<int64_t>(visit.offsets.size());
     const float multiplier =
         group.x_scale / (group.y_scale * static_cast<float>(std::max<int64_t>(1, count)));
     const float scaled = static_cast<float>(sum) * multiplier;

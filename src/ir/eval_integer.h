@@ -10,15 +10,15 @@
 namespace graupel::ir::evaluator {
 
 struct IntegerGroup {
-  NodeId head;                   // Conv, Gemm, MatMul, GlobalPool or AveragePool
-  std::vector<NodeId> members;   // head, activation, QuantizeLinear
-  ValueId x, y;                  // quantised input and output
+  NodeId head;                  // Conv, Gemm, MatMul, GlobalPool or AveragePool
+  std::vector<NodeId> members;  // head, activation, QuantizeLinear
+  ValueId x, y;                 // quantised input and output
   const Tensor* x_zero_point = nullptr;
   float x_scale = 1.0f, y_scale = 1.0f;
   DType y_dtype = DType::kUInt8;
   int32_t y_zero_point = 0;
-  IntRange y_range;              // of the dtype, narrowed by the activation
-  std::vector<int32_t> weight;   // zero point subtracted; matrices as [inner, columns]
+  IntRange y_range;             // of the dtype, narrowed by the activation
+  std::vector<int32_t> weight;  // zero point subtracted; matrices as [inner, columns]
   Shape weight_shape;
   std::vector<int32_t> bias;
   std::vector<float> multipliers;  // one, or one per feature

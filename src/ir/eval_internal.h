@@ -95,8 +95,8 @@ Result<Outputs> with_float_type(DType dtype, F body) {
     case DType::kFloat32: return body.template operator()<float>();
     case DType::kFloat64: return body.template operator()<double>();
     default:
-      return invalid_input(
-          "", "takes floating-point inputs, but got " + std::string(to_string(dtype)));
+      return invalid_input("",
+                           "takes floating-point inputs, but got " + std::string(to_string(dtype)));
   }
 }
 // Saturating, with NaN -> 0: a conversion without undefined cases.

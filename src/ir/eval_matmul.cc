@@ -208,27 +208,28 @@ Result<Outputs> eval(const Gemm& op, const Call& call) {
   const Tensor& b = *call.input(1);
   const Tensor* c = call.input(2);
   if (a.rank() != 2 || b.rank() != 2) {
-    return invalid_input("", "takes matrices, but got " + to_string(a.shape()) + " and " +
-                                 to_string(b.shape()));
+    return invalid_input(
+        "", "takes matrices, but got " + to_string(a.shape()) + " and " + to_string(b.shape()));
   }
   if (a.dtype() != b.dtype() || (c != nullptr && c->dtype() != a.dtype())) {
     return invalid_input("", "mixes dtypes");
   }
   const auto view = [](const Tensor& tensor, bool transpose) {
     const int64_t rows = tensor.shape()[0], columns = tensor.shape()[1];
-    return transpose ? MatrixView{columns, rows, 1, columns} : MatrixView{rows, columns, columns, 1};
+    return transpose ? MatrixView{columns, rows, 1, columns}
+                     : MatrixView{rows, columns, columns, 1};
   };
   const MatrixView a_view = view(a, op.transpose_a), b_view = view(b, op.transpose_b);
   if (a_view.columns != b_view.rows) {
-    return invalid_input("", "inner sizes of " + to_string(a.shape()) + " and " +
-                                 to_string(b.shape()) + " differ");
+    return invalid_input(
+        "", "inner sizes of " + to_string(a.shape()) + " and " + to_string(b.shape()) + " differ");
   }
   const Shape shape = {a_view.rows, b_view.columns};
   if (c != nullptr) {
     TRY_ASSIGN(const Shape with_bias, broadcast(shape, c->shape()));
     if (with_bias != shape) {
-      return invalid_input("", "bias " + to_string(c->shape()) + " does not broadcast to " +
-                                   to_string(shape));
+      return invalid_input(
+          "", "bias " + to_string(c->shape()) + " does not broadcast to " + to_string(shape));
     }
   }
   return with_compute_type(a.dtype(), [&]<class T>() -> Result<Outputs> {

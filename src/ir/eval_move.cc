@@ -42,8 +42,8 @@ Result<Outputs> strided(const Call& call, const Tensor& x, int64_t start,
 Result<Outputs> with_shape(const Tensor& x, const Shape& shape) {
   const std::optional<int64_t> count = element_count(shape);
   if (!count || static_cast<size_t>(*count) != x.size()) {
-    return invalid_input("", "cannot give " + to_string(x.shape()) + " the shape " +
-                                 to_string(shape));
+    return invalid_input("",
+                         "cannot give " + to_string(x.shape()) + " the shape " + to_string(shape));
   }
   return one(x.reshaped(shape));
 }
@@ -70,9 +70,12 @@ struct SliceAxis {
 Result<SliceAxis> slice_axis(int64_t start, int64_t end, int64_t step, int64_t size) {
   if (step == 0) return invalid_input("", "has a step of 0");
   const auto clamp_bound = [&](int64_t bound) {
-    if (bound < 0) bound = bound < -size ? -1 : bound + size;
-    else if (bound > size) bound = size;
-    return step > 0 ? std::clamp<int64_t>(bound, 0, size) : std::clamp<int64_t>(bound, -1, size - 1);
+    if (bound < 0)
+      bound = bound < -size ? -1 : bound + size;
+    else if (bound > size)
+      bound = size;
+    return step > 0 ? std::clamp<int64_t>(bound, 0, size)
+                    : std::clamp<int64_t>(bound, -1, size - 1);
   };
   SliceAxis axis;
   axis.start = clamp_bound(start);
@@ -171,8 +174,8 @@ Result<Outputs> eval(const Reshape& op, const Call& call) {
     const std::optional<int64_t> known = element_count(shape);
     if (!known || *known == 0 || x.size() % static_cast<size_t>(*known) != 0) {
       shape[*open] = -1;
-      return invalid_input("", "cannot give " + to_string(x.shape()) + " the shape " +
-                                   to_string(shape));
+      return invalid_input(
+          "", "cannot give " + to_string(x.shape()) + " the shape " + to_string(shape));
     }
     shape[*open] = static_cast<int64_t>(x.size()) / *known;
   }
@@ -257,8 +260,8 @@ Result<Outputs> eval(const Split& op, const Call& call) {
   if (total != size || sizes.size() != call.output_count) {
     return invalid_input("", "split sizes add up to " + std::to_string(total) + " in " +
                                  std::to_string(sizes.size()) + " parts, but " +
-                                 std::to_string(size) + " in " +
-                                 std::to_string(call.output_count) + " are needed");
+                                 std::to_string(size) + " in " + std::to_string(call.output_count) +
+                                 " are needed");
   }
   const std::vector<int64_t> strides = row_major_strides(x.shape());
   Outputs outputs;
@@ -282,8 +285,8 @@ Result<Outputs> eval(const Squeeze&, const Call& call) {
   for (size_t d = 0; d < x.rank(); ++d) {
     const bool named = axes && std::find(axes->begin(), axes->end(), d) != axes->end();
     if (named && x.shape()[d] != 1) {
-      return invalid_input("", "dimension " + std::to_string(d) + " of " + to_string(x.shape()) +
-                                   " is not 1");
+      return invalid_input(
+          "", "dimension " + std::to_string(d) + " of " + to_string(x.shape()) + " is not 1");
     }
     if (!named && (axes || x.shape()[d] != 1)) shape.push_back(x.shape()[d]);
   }
@@ -346,8 +349,8 @@ Result<Outputs> eval(const Gather& op, const Call& call) {
   shape.insert(shape.end(), indices.shape().begin(), indices.shape().end());
   shape.insert(shape.end(), x.shape().begin() + static_cast<int64_t>(axis) + 1, x.shape().end());
   TRY_ASSIGN(Tensor y, allocate(call, x.dtype(), shape));
-  const auto inner = static_cast<size_t>(product(x.shape(), axis + 1, x.rank())) *
-                     element_size_bytes(x.dtype());
+  const auto inner =
+      static_cast<size_t>(product(x.shape(), axis + 1, x.rank())) * element_size_bytes(x.dtype());
   if (y.size() == 0) return one(std::move(y));
   uint8_t* to = raw_bytes(y);
   for (int64_t outer = 0; outer < product(x.shape(), 0, axis); ++outer) {
@@ -384,8 +387,8 @@ Result<Outputs> eval(const GatherElements& op, const Call& call) {
   for_each_row<1>(indices.shape(), std::array<std::vector<int64_t>, 1>{strides},
                   [&](int64_t start, const std::array<int64_t, 1>& at) {
                     for (int64_t i = start; i < start + length; ++i) {
-                      const int64_t from = at[0] + (i - start) * step +
-                                           picked[static_cast<size_t>(i)] * axis_stride;
+                      const int64_t from =
+                          at[0] + (i - start) * step + picked[static_cast<size_t>(i)] * axis_stride;
                       std::memcpy(to + static_cast<size_t>(i) * size_bytes,
                                   raw_bytes(x) + static_cast<size_t>(from) * size_bytes,
                                   size_bytes);
@@ -562,8 +565,7 @@ Result<Outputs> eval(const SpaceToDepth& op, const Call& call) {
   const int64_t b = op.block;
   if (s.size() != 4 || b < 1 || b > (1 << 20) || s[2] % b != 0 || s[3] % b != 0 ||
       s[1] > (int64_t{1} << 20)) {
-    return invalid_input("", "cannot cut " + to_string(s) + " into blocks of " +
-                                 std::to_string(b));
+    return invalid_input("", "cannot cut " + to_string(s) + " into blocks of " + std::to_string(b));
   }
   return permuted(call, x, {s[0], s[1], s[2] / b, b, s[3] / b, b}, {0, 3, 5, 1, 2, 4},
                   {s[0], s[1] * b * b, s[2] / b, s[3] / b});

@@ -69,8 +69,8 @@ Result<Outputs> batch_normalization(const BatchNormalization& op, const Call& ca
       used_mean = now.mean;
       used_variance = now.variance;
     }
-    const T scale = call.input(1)->data<T>()[channel] /
-                    std::sqrt(used_variance + static_cast<T>(op.epsilon));
+    const T scale =
+        call.input(1)->data<T>()[channel] / std::sqrt(used_variance + static_cast<T>(op.epsilon));
     const T bias = call.input(2)->data<T>()[channel];
     for (int64_t n = 0; n < x.shape()[0]; ++n) {
       const int64_t start = (n * channels + c) * plane;
@@ -98,7 +98,8 @@ Result<Outputs> layer_normalization(const LayerNormalization& op, const Call& ca
     if (tensor == nullptr) continue;
     TRY_ASSIGN(const Shape shape, broadcast(tensor->shape(), tail));
     if (shape != tail || tensor->dtype() != x.dtype()) {
-      return invalid_input("", "scale or bias does not fit the normalised shape " + to_string(tail));
+      return invalid_input("",
+                           "scale or bias does not fit the normalised shape " + to_string(tail));
     }
   }
   TRY_ASSIGN(Tensor y, allocate(call, x.dtype(), x.shape()));
@@ -167,9 +168,8 @@ Result<Outputs> eval(const BatchNormalization& op, const Call& call) {
   if (!op.training && call.output_count > 1) {
     return unsupported("", "has training outputs but is in inference mode");
   }
-  return with_float_type(x.dtype(), [&]<class T>() -> Result<Outputs> {
-    return batch_normalization<T>(op, call);
-  });
+  return with_float_type(
+      x.dtype(), [&]<class T>() -> Result<Outputs> { return batch_normalization<T>(op, call); });
 }
 
 Result<Outputs> eval(const InstanceNormalization& op, const Call& call) {
@@ -186,8 +186,8 @@ Result<Outputs> eval(const InstanceNormalization& op, const Call& call) {
       const T* in = x.data<T>().data() + block * plane;
       T* out = y.mutable_data<T>().data() + block * plane;
       const Moments<T> now = moments(in, 1, plane, plane);
-      const T scale = call.input(1)->data<T>()[channel] /
-                      std::sqrt(now.variance + static_cast<T>(op.epsilon));
+      const T scale =
+          call.input(1)->data<T>()[channel] / std::sqrt(now.variance + static_cast<T>(op.epsilon));
       const T bias = call.input(2)->data<T>()[channel];
       for (int64_t i = 0; i < plane; ++i) out[i] = (in[i] - now.mean) * scale + bias;
     }
@@ -226,8 +226,8 @@ Result<Outputs> eval(const LRN& op, const Call& call) {
         const T value = in[at + (k - c) * plane];
         sum += value * value;
       }
-      out[at] = in[at] / std::pow(static_cast<T>(op.bias) + static_cast<T>(op.alpha) /
-                                                                static_cast<T>(op.size) * sum,
+      out[at] = in[at] / std::pow(static_cast<T>(op.bias) +
+                                      static_cast<T>(op.alpha) / static_cast<T>(op.size) * sum,
                                   static_cast<T>(op.beta));
     }
     return one(std::move(y));

@@ -89,8 +89,8 @@ Result<Outputs> average_pool(const AveragePool& op, const Call& call, const Pool
     const T* plane = x + visit.plane * shape.in_plane;
     T sum = 0;
     for (const int64_t offset : visit.offsets) sum += plane[offset];
-    const int64_t count = op.count_include_pad ? visit.padded_count
-                                               : static_cast<int64_t>(visit.offsets.size());
+    const int64_t count =
+        op.count_include_pad ? visit.padded_count : static_cast<int64_t>(visit.offsets.size());
     out[visit.plane * shape.out_plane + visit.position] =
         count == 0 ? T(0) : sum / static_cast<T>(count);
   });

@@ -21,8 +21,8 @@ int32_t byte_at(const Tensor& tensor, size_t i) {
 Result<AxisBlocks> scale_blocks(const Tensor& x, const Tensor& scale, const Tensor* zero_point,
                                 int64_t wanted_axis) {
   if (scale.dtype() != DType::kFloat32) {
-    return unsupported("", "has a scale of " + std::string(to_string(scale.dtype())) +
-                               "; float32 is needed");
+    return unsupported(
+        "", "has a scale of " + std::string(to_string(scale.dtype())) + "; float32 is needed");
   }
   if (zero_point != nullptr && zero_point->size() != scale.size()) {
     return invalid_input("", "zero point " + to_string(zero_point->shape()) +
@@ -34,8 +34,7 @@ Result<AxisBlocks> scale_blocks(const Tensor& x, const Tensor& scale, const Tens
     return invalid_input("", "scale " + to_string(scale.shape()) + " does not fit axis " +
                                  std::to_string(axis) + " of " + to_string(x.shape()));
   }
-  return AxisBlocks{x.shape()[axis],
-                    std::max<int64_t>(1, product(x.shape(), axis + 1, x.rank()))};
+  return AxisBlocks{x.shape()[axis], std::max<int64_t>(1, product(x.shape(), axis + 1, x.rank()))};
 }
 
 template <class T>
@@ -74,8 +73,8 @@ Result<std::vector<int32_t>> narrowed(const std::vector<uint64_t>& wide, AxisBlo
     const auto entry = static_cast<size_t>(static_cast<int64_t>(i) / blocks.inner % blocks.count);
     const int64_t sum = static_cast<int64_t>(wide[i]) + (bias.empty() ? 0 : bias[entry]);
     if (sum < std::numeric_limits<int32_t>::min() || sum > std::numeric_limits<int32_t>::max()) {
-      return invalid_input("", "accumulator wraps: a sum of " + std::to_string(sum) +
-                                   " does not fit into int32");
+      return invalid_input(
+          "", "accumulator wraps: a sum of " + std::to_string(sum) + " does not fit into int32");
     }
     narrow[i] = static_cast<int32_t>(sum);
   }
@@ -103,8 +102,8 @@ const uint32_t* as_unsigned(std::span<const int32_t> values) {
 Result<void> check_bytes(std::initializer_list<const Tensor*> tensors) {
   for (const Tensor* tensor : tensors) {
     if (!is_byte(tensor->dtype())) {
-      return invalid_input("", "takes int8 or uint8, but got " +
-                                   std::string(to_string(tensor->dtype())));
+      return invalid_input(
+          "", "takes int8 or uint8, but got " + std::string(to_string(tensor->dtype())));
     }
   }
   return ok();
@@ -251,8 +250,8 @@ Result<Outputs> eval(const QuantizeLinear& op, const Call& call) {
   TRY_ASSIGN(const AxisBlocks blocks, scale_blocks(x, scale, zero_point, op.axis));
   const DType dtype = zero_point != nullptr ? zero_point->dtype() : DType::kUInt8;
   if (!is_byte(dtype)) {
-    return unsupported("", "quantises to " + std::string(to_string(dtype)) +
-                               "; int8 or uint8 is needed");
+    return unsupported(
+        "", "quantises to " + std::string(to_string(dtype)) + "; int8 or uint8 is needed");
   }
   TRY_ASSIGN(Tensor y, allocate(call, dtype, x.shape()));
   if (dtype == DType::kInt8) {
@@ -306,14 +305,13 @@ Result<Outputs> eval(const QLinearConv& op, const Call& call) {
   TRY_ASSIGN(const std::vector<int32_t> x_values, centered(call, x, call.input(2), {}));
   const AxisBlocks w_blocks = {std::max<int64_t>(1, features),
                                std::max<int64_t>(1, product(weight.shape(), 1, weight.rank()))};
-  TRY_ASSIGN(const std::vector<int32_t> w_values,
-             centered(call, weight, call.input(5), w_blocks));
-  TRY_ASSIGN(const std::vector<int32_t> sums,
-             exact_convolution(call, x_values, x.shape(), w_values, weight.shape(), axes,
-                               bias != nullptr ? bias->data<int32_t>()
-                                               : std::span<const int32_t>()));
-  TRY_ASSIGN(Tensor y, allocate(call, y_zero.dtype(),
-                                conv_output_shape(x.shape(), weight.shape(), axes)));
+  TRY_ASSIGN(const std::vector<int32_t> w_values, centered(call, weight, call.input(5), w_blocks));
+  TRY_ASSIGN(
+      const std::vector<int32_t> sums,
+      exact_convolution(call, x_values, x.shape(), w_values, weight.shape(), axes,
+                        bias != nullptr ? bias->data<int32_t>() : std::span<const int32_t>()));
+  TRY_ASSIGN(Tensor y,
+             allocate(call, y_zero.dtype(), conv_output_shape(x.shape(), weight.shape(), axes)));
   const int64_t plane = product(y.shape(), 2, y.rank());
   requantize(sums, scales, {std::max<int64_t>(1, features), std::max<int64_t>(1, plane)}, zero_y,
              y);
@@ -351,12 +349,11 @@ Result<Outputs> eval(const ConvInteger& op, const Call& call) {
   const AxisBlocks w_blocks = {std::max<int64_t>(1, weight.shape()[0]),
                                std::max<int64_t>(1, product(weight.shape(), 1, weight.rank()))};
   TRY_ASSIGN(const std::vector<int32_t> x_values, centered(call, x, call.input(2), {}));
-  TRY_ASSIGN(const std::vector<int32_t> w_values,
-             centered(call, weight, call.input(3), w_blocks));
+  TRY_ASSIGN(const std::vector<int32_t> w_values, centered(call, weight, call.input(3), w_blocks));
   TRY_ASSIGN(const std::vector<int32_t> sums,
              exact_convolution(call, x_values, x.shape(), w_values, weight.shape(), axes, {}));
-  TRY_ASSIGN(Tensor y, allocate(call, DType::kInt32,
-                                conv_output_shape(x.shape(), weight.shape(), axes)));
+  TRY_ASSIGN(Tensor y,
+             allocate(call, DType::kInt32, conv_output_shape(x.shape(), weight.shape(), axes)));
   std::copy(sums.begin(), sums.end(), y.mutable_data<int32_t>().begin());
   return one(std::move(y));
 }

@@ -115,8 +115,7 @@ Result<Outputs> top_k(const TopK& op, const Call& call, const AxisView& view, in
   shape[view.axis] = k;
   TRY_ASSIGN(Tensor values, allocate(call, x.dtype(), shape));
   TRY_ASSIGN(Tensor indices, allocate(call, DType::kInt64, shape));
-  TRY_ASSIGN(std::vector<int64_t> order,
-             scratch<int64_t>(call, static_cast<uint64_t>(view.count)));
+  TRY_ASSIGN(std::vector<int64_t> order, scratch<int64_t>(call, static_cast<uint64_t>(view.count)));
   for (int64_t line = 0; k > 0 && line < view.outer * view.inner; ++line) {
     const int64_t outer = line / view.inner, inner = line % view.inner;
     const T* in = x.data<T>().data() + outer * view.count * view.inner + inner;
@@ -239,9 +238,8 @@ Result<Outputs> eval(const TopK& op, const Call& call) {
   if (k.size() != 1 || k[0] < 0 || k[0] > view.count) {
     return invalid_input("", "k has to be one number in [0, " + std::to_string(view.count) + "]");
   }
-  return with_compute_type(x.dtype(), [&]<class T>() -> Result<Outputs> {
-    return top_k<T>(op, call, view, k[0]);
-  });
+  return with_compute_type(
+      x.dtype(), [&]<class T>() -> Result<Outputs> { return top_k<T>(op, call, view, k[0]); });
 }
 
 }  // namespace graupel::ir::evaluator

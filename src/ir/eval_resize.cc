@@ -35,12 +35,12 @@ double source_coordinate(const Resize& op, const ResizeAxis& axis, int64_t at) {
     case ResizeCoordinates::kHalfPixel: return (x + 0.5) / axis.scale - 0.5;
     case ResizeCoordinates::kPytorchHalfPixel:
       return axis.out > 1 ? (x + 0.5) / axis.scale - 0.5 : 0.0;
-    case ResizeCoordinates::kAlignCorners:
-      return axis.out > 1 ? x * (in - 1.0) / (out - 1.0) : 0.0;
+    case ResizeCoordinates::kAlignCorners: return axis.out > 1 ? x * (in - 1.0) / (out - 1.0) : 0.0;
     case ResizeCoordinates::kAsymmetric: return x / axis.scale;
     case ResizeCoordinates::kCropAndResize: {
       const double begin = axis.roi_begin * (in - 1.0), end = axis.roi_end * (in - 1.0);
-      return axis.out > 1 ? begin + x * (end - begin) / (static_cast<double>(axis.out) - 1.0) : 0.5 * (begin + end);
+      return axis.out > 1 ? begin + x * (end - begin) / (static_cast<double>(axis.out) - 1.0)
+                          : 0.5 * (begin + end);
     }
   }
   return 0.0;
@@ -130,8 +130,8 @@ Result<std::vector<ResizeAxis>> resize_axes(const Resize& op, const Call& call) 
       axis.roi_end = roi[shape.size() + d];
     }
     const double span = axis.roi_end - axis.roi_begin;
-    const double out = by_sizes ? given[d]
-                                : std::floor(static_cast<double>(axis.in) * span * given[d]);
+    const double out =
+        by_sizes ? given[d] : std::floor(static_cast<double>(axis.in) * span * given[d]);
     if (!(out >= 0.0 && out < 1e12) || !(given[d] > 0.0 || by_sizes)) {
       return invalid_input("", "would give dimension " + std::to_string(d) +
                                    " an impossible size; scales and sizes have to be positive");
@@ -145,14 +145,14 @@ Result<std::vector<ResizeAxis>> resize_axes(const Resize& op, const Call& call) 
 
 // Sum over the product of the taps of dimensions d, d+1, ... from element `offset`.
 template <class T>
-double interpolate(const T* x, std::span<const Taps* const> taps,
-                   std::span<const int64_t> strides, int64_t offset) {
+double interpolate(const T* x, std::span<const Taps* const> taps, std::span<const int64_t> strides,
+                   int64_t offset) {
   if (taps.empty()) return static_cast<double>(x[offset]);
   double sum = 0.0;
   for (const Tap& tap : taps[0]->taps) {
     if (tap.weight == 0.0) continue;
-    sum += tap.weight * interpolate(x, taps.subspan(1), strides.subspan(1),
-                                    offset + tap.index * strides[0]);
+    sum += tap.weight *
+           interpolate(x, taps.subspan(1), strides.subspan(1), offset + tap.index * strides[0]);
   }
   return sum;
 }
@@ -220,9 +220,8 @@ Result<Outputs> eval(const Resize& op, const Call& call) {
       table[d].push_back(kept ? Taps{{{at, 1.0}}, false} : taps_at(op, axes[d], at));
     }
   }
-  return with_compute_type(x.dtype(), [&]<class T>() -> Result<Outputs> {
-    return resize<T>(op, call, shape, table);
-  });
+  return with_compute_type(
+      x.dtype(), [&]<class T>() -> Result<Outputs> { return resize<T>(op, call, shape, table); });
 }
 
 }  // namespace graupel::ir::evaluator
