@@ -120,7 +120,10 @@ class Parser {
   Result<void> field(DType& out) {
     const std::string_view word = take_word();
     const std::optional<DType> dtype = parse_dtype(word);
-    if (!dtype) return error(fmt::format("'{}' is no element type", word));
+    if (!dtype) {
+      at_ -= word.size();
+      return error(fmt::format("'{}' is no element type", word));
+    }
     out = *dtype;
     return ok();
   }
@@ -142,6 +145,7 @@ class Parser {
       out = static_cast<Kind>(i);
       return ok();
     }
+    at_ -= word.size();
     return error(fmt::format("'{}' is no value of this attribute", word));
   }
 
