@@ -7,6 +7,7 @@
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "onnx/onnx.h"
+#include "run/load.h"
 
 namespace graupel::deploy {
 namespace {
@@ -58,9 +59,10 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   TRY_ASSIGN(result.quantized, quantize::quantize(halves.device, *device_windows, options));
   TRY_ASSIGN(bundle.members["device_int8.onnx"], onnx::format_model(result.quantized.graph));
   if (windows.normalization) {
-    bundle.members["normalization.json"] = data::format_normalization(*windows.normalization);
+    bundle.members[std::string(run::kNormalizationMember)] =
+        data::format_normalization(*windows.normalization);
   } else {
-    bundle.members.erase("normalization.json");
+    bundle.members.erase(std::string(run::kNormalizationMember));
   }
   Json report = quantized_json(result.quantized);
   report["calibration"] = calibration_json(result.calibration);
@@ -81,7 +83,8 @@ Result<run::Plan> compile(bundle::Bundle& bundle) {
   TRY_ASSIGN(Halves halves, float_halves(bundle));
   TRY_ASSIGN(const ir::Graph device, member_graph(bundle, "device_int8.onnx"));
   compile::CompileOptions options;
-  if (const auto found = bundle.members.find("normalization.json"); found != bundle.members.end()) {
+  if (const auto found = bundle.members.find(std::string(run::kNormalizationMember));
+      found != bundle.members.end()) {
     TRY_ASSIGN(options.normalization, data::parse_normalization(found->second));
   }
   TRY_ASSIGN(run::Plan plan, compile::compile_plan(halves.before, device, halves.host, options));

@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "deploy/json.h"
+#include "run/load.h"
 
 namespace graupel::deploy {
 namespace {
@@ -114,7 +115,7 @@ Result<bundle::Bundle> to_bundle(const Parsed& parsed) {
     TRY_ASSIGN(bundle.members["before.onnx"], onnx::format_model(parsed.cut.before));
   }
   if (!parsed.class_names.empty()) {
-    bundle.members["labels.json"] = nlohmann::ordered_json(parsed.class_names).dump() + "\n";
+    bundle.members[std::string(run::kLabelsMember)] = run::format_labels(parsed.class_names);
   }
   bundle.members["reports/parse.json"] = parse_json(parsed).dump(2) + "\n";
   return bundle;

@@ -57,7 +57,7 @@ Result<check::CheckReport> check_file(const std::string& path, const check::Targ
                                       onnx::ReadOptions options, bool as_is);
 
 // Members device.onnx, host.onnx, before.onnx (if there is work in front of the device),
-// labels.json (if classes have names) and reports/parse.json.
+// labels (if classes have names) and reports/parse.json.
 Result<bundle::Bundle> to_bundle(const Parsed& parsed);
 
 }  // namespace graupel::deploy

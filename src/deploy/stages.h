@@ -29,7 +29,7 @@ struct Optimized {
   quantize::Quantized quantized;
   std::vector<quantize::CalibrationFinding> calibration;
 };
-// Adds device_int8.onnx, reports/optimize.json and normalization.json (if windows are normalised).
+// Adds device_int8.onnx, reports/optimize.json and normalization (if windows are normalised).
 // `original`, if given, is used to judge the calibration set against training.
 // Errors: kInvalidInput naming the finding when the calibration set is unfit.
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
@@ -41,15 +41,16 @@ Result<run::Plan> compile(bundle::Bundle& bundle);
 struct ValidateOptions {
   std::vector<std::string> bars;  // "id=limit"
   size_t exact_windows = 64;      // on which plan and INT8 graph are compared byte for byte
-  run::ProfileOptions profile;
+  run::ProfileOptions profile = {.warmup_runs = 20, .runs = 500, .seconds_limit = 2.0};
 };
 
 struct Validated {
   std::vector<validate::Judgement> judgements;
   std::optional<validate::Classification> float_classes;
   std::optional<validate::Classification> int8_classes;
-  run::Profile profile;
-  bool passed() const;  // no bar failed
+  run::Profile profile;         // of the whole plan
+  run::Profile device_profile;  // of the device part alone
+  bool passed() const;          // no bar failed
 };
 // Measures the bundle against the network it came from. Adds reports/validate.json (without
 // times, so that the same input gives the same bytes) and judges the bundle's size with it.

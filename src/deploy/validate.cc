@@ -12,6 +12,7 @@
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "run/engine.h"
+#include "run/profile.h"
 
 namespace graupel::deploy {
 namespace {
@@ -200,16 +201,25 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
   return ok();
 }
 
-Result<void> judge_speed(Judge& judge, const Evidence& evidence, const Windows& windows,
-                         const ValidateOptions& options, Validated& result) {
-  TRY_ASSIGN(const run::Engine engine, run::load_engine(evidence.plan));
-  TRY_ASSIGN(result.profile, run::profile(engine, windows.raw, options.profile));
+Result<run::Profile> profile_plan(const run::Plan& plan, const Tensor& windows,
+                                  const run::ProfileOptions& options) {
+  TRY_ASSIGN(run::Engine engine, run::load_engine(plan));
+  const size_t window_size = windows.size() / static_cast<size_t>(windows.shape()[0]);
+  return run::profile_engine(engine, windows.data<float>().first(window_size), options);
+}
+
+Result<void> judge_speed(Judge& judge, const Evidence& evidence, const run::Plan& device,
+                         const Windows& windows, const ValidateOptions& options,
+                         Validated& result) {
+  TRY_ASSIGN(result.profile, profile_plan(evidence.plan, windows.raw, options.profile));
+  TRY_ASSIGN(result.device_profile, profile_plan(device, windows.raw, options.profile));
   const run::Profile& profile = result.profile;
-  judge.say("latency_p95", profile.latency_us.p95 / 1e3, profile.isa);
-  judge.say("core_latency_p95", profile.device_latency_us.p95 / 1e3, profile.isa);
-  judge.say("throughput", profile.windows_per_second, "one thread");
-  judge.say("peak_memory", static_cast<double>(profile.engine_size_bytes) / 1e6,
-            "plan, packed weights and arena");
+  judge.say("latency_p95", profile.latency_us_p95 / 1e3, profile.isa);
+  judge.say("core_latency_p95", result.device_profile.latency_us_p95 / 1e3, profile.isa);
+  judge.say("throughput", profile.windows_per_s, "one thread");
+  const uint64_t memory =
+      profile.arena_bytes + profile.scratch_bytes + profile.packed_bytes + profile.constant_bytes;
+  judge.say("peak_memory", static_cast<double>(memory) / 1e6, "arena, scratch, weights and tables");
   return ok();
 }
 
@@ -243,7 +253,7 @@ Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
   judge.say("worst_layer_snr", worst_layer_snr(bundle));
   TRY(judge_classes(judge, evidence, windows, result));
   bundle.members["reports/validate.json"] = judgements_json(judge.judgements).dump(2) + "\n";
-  TRY(judge_speed(judge, evidence, windows, options, result));
+  TRY(judge_speed(judge, evidence, device, windows, options, result));
   TRY_ASSIGN(const std::string bytes, bundle::format_bundle(bundle));
   judge.say("artefact_size", static_cast<double>(bytes.size()) / 1e6);
   result.judgements = std::move(judge.judgements);

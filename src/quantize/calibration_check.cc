@@ -166,7 +166,7 @@ Result<Moments> observed_moments(const ir::Graph& graph, ir::ValueId value, cons
     const size_t size_bytes = window[0].size_bytes();
     std::copy_n(windows.bytes() + i * stride * size_bytes, size_bytes, window[0].mutable_bytes());
     ir::EvalOptions options;
-    options.observe = [&](ir::ValueId id, const Tensor& tensor) {
+    options.observe = [&](size_t, ir::ValueId id, const Tensor& tensor) {
       if (id == value) accumulate(tensor, moments);
     };
     TRY(ir::evaluate(graph, window, options));

@@ -69,11 +69,11 @@ Result<std::vector<Histogram>> observe(const Graph& device, const Points& points
   parallel_for(count, [&](size_t index, size_t worker) {
     const std::array<Tensor, 1> window = {window_at(windows, index)};
     std::vector<Histogram>& histograms = partial[worker];
-    const auto record = [&](ValueId id, const Tensor& tensor) {
+    const auto record = [&](size_t, ValueId id, const Tensor& tensor) {
       if (!points.is_point[id.index()]) return;
       histograms[points.same_scale[id.index()].index()].add(tensor.data<float>());
     };
-    record(input, window[0]);
+    record(0, input, window[0]);
     ir::EvalOptions options;
     options.observe = record;
     Result<std::vector<Tensor>> outputs = ir::evaluate(device, window, options);
@@ -150,10 +150,10 @@ Result<std::vector<Power>> window_powers(const Graph& device, const Graph& qdq,
   std::map<ValueId, Tensor> exact;
   std::map<std::string, Tensor> quantized;
   ir::EvalOptions options;
-  options.observe = [&](ValueId id, const Tensor& tensor) { exact[id] = tensor; };
+  options.observe = [&](size_t, ValueId id, const Tensor& tensor) { exact[id] = tensor; };
   TRY(ir::evaluate(device, input, options));
   options.qdq = ir::QdqMode::kInteger;
-  options.observe = [&](ValueId id, const Tensor& tensor) {
+  options.observe = [&](size_t, ValueId id, const Tensor& tensor) {
     quantized[qdq.value(id).name] = tensor;
   };
   TRY(ir::evaluate(qdq, input, options));

@@ -1,0 +1,188 @@
+// Shared parts of the verbs. See command.h. Test: tests/cli.
+#include "cli/command.h"
+
+#include <fmt/color.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/files.h"
+#include "report/report.h"
+
+namespace graupel::cli {
+
+CLI::App* add_verb(CLI::App& app, Globals& globals, const std::string& name,
+                   const std::string& description, const std::string& example,
+                   std::function<Result<int>()> action) {
+  CLI::App* verb = app.add_subcommand(name, description);
+  verb->footer("\nExample:\n  " + example + "\n");
+  verb->add_flag("--json", globals.json, "print one JSON document on stdout and nothing else");
+  verb->add_flag("-q,--quiet", globals.quiet, "print errors only");
+  verb->add_flag("-v,--verbose", globals.verbose, "print more");
+  verb->callback([&globals, action = std::move(action)] {
+    const Result<int> code = action();
+    if (code.ok()) {
+      globals.exit_code = *code;
+      return;
+    }
+    show_error(globals, code.error());
+    globals.exit_code = exit_code_of(code.error());
+  });
+  return verb;
+}
+
+void print(const Globals& globals, const std::string& text) {
+  if (globals.json || globals.quiet) return;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void print_json(const Globals& globals, const Json& json) {
+  if (!globals.json) return;
+  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+void note(const Globals& globals, const std::string& text) {
+  if (!globals.quiet) fmt::print(stderr, "graupel: {}\n", text);
+}
+
+void warn(const Globals&, const std::string& text) {
+  fmt::print(stderr, "graupel: warning: {}\n", text);
+}
+
+bool on_terminal() { return isatty(STDOUT_FILENO) == 1; }
+
+void show_error(const Globals& globals, const Error& error) {
+  print_json(
+      globals,
+      {{"error", {{"code", to_string(error.code)}, {"where", error.where}, {"what", error.what}}}});
+  fmt::print(stderr, "graupel: error: {}\n", error.message());
+}
+
+int exit_code_of(const Error& error) {
+  return error.code == ErrorCode::kDevice ? kMachineLacks : kBadInput;
+}
+
+void add_model_flags(CLI::App& verb, ModelFlags& flags) {
+  verb.add_option("--shape", flags.shapes, "pin an input's shape: NAME=1x9x2x100 (repeatable)");
+  verb.add_option("--batch", flags.batch, "size of an open first dimension")->capture_default_str();
+}
+
+Result<onnx::ReadOptions> read_options(const ModelFlags& flags) {
+  onnx::ReadOptions options;
+  if (flags.batch < 1) return invalid_input("--batch", "has to be at least 1");
+  options.batch = flags.batch;
+  for (const std::string& setting : flags.shapes) {
+    const size_t equals = setting.rfind('=');
+    if (equals == std::string::npos || equals == 0) {
+      return invalid_input("--shape " + setting, "is not of the form NAME=1x9x2x100");
+    }
+    TRY_ASSIGN(options.shapes[setting.substr(0, equals)], parse_shape(setting.substr(equals + 1)));
+  }
+  return options;
+}
+
+void add_simplify_flags(CLI::App& verb, SimplifyFlags& flags) {
+  verb.add_option("--passes", flags.passes, "run only these passes")->delimiter(',');
+  verb.add_option("--skip", flags.skip, "leave these passes out")->delimiter(',');
+  verb.add_option("--stop-after", flags.stop_after, "make N edits and no more (to bisect)");
+  verb.add_option("--verify", flags.verify,
+                  "probe against the evaluator: auto, each (pass), end, off")
+      ->check(CLI::IsMember({"auto", "each", "end", "off"}))
+      ->capture_default_str();
+}
+
+Result<simplify::SimplifyOptions> simplify_options(const SimplifyFlags& flags) {
+  simplify::SimplifyOptions options;
+  options.passes = flags.passes;
+  options.skip = flags.skip;
+  if (flags.stop_after >= 0) options.stop_after = flags.stop_after;
+  if (flags.verify == "each") options.verify = simplify::Verify::kEachPass;
+  if (flags.verify == "end") options.verify = simplify::Verify::kEnd;
+  if (flags.verify == "off") options.verify = simplify::Verify::kOff;
+  return options;
+}
+
+void add_cut_flags(CLI::App& verb, CutFlags& flags) {
+  verb.add_option("--end-nodes", flags.end_nodes, "last nodes on the device (ONNX node names)");
+  verb.add_option("--start-nodes", flags.start_nodes, "first nodes on the device");
+}
+
+void add_quantize_flags(CLI::App& verb, QuantizeFlags& flags) {
+  verb.add_option("--scheme", flags.scheme, "symmetric or asymmetric activations")
+      ->check(CLI::IsMember({"symmetric", "asymmetric"}))
+      ->capture_default_str();
+  verb.add_option("--calibrator", flags.calibrator, "minmax, percentile, mse or entropy")
+      ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
+      ->capture_default_str();
+  verb.add_option("--percentile", flags.percentile, "for --calibrator percentile")
+      ->check(CLI::Range(50.0, 100.0))
+      ->capture_default_str();
+}
+
+Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags) {
+  quantize::QuantizeOptions options;
+  options.scheme = quantize::parse_scheme(flags.scheme).value_or(options.scheme);
+  options.calibrator = quantize::parse_calibrator(flags.calibrator).value_or(options.calibrator);
+  options.percentile = flags.percentile;
+  return options;
+}
+
+void add_window_flags(CLI::App& verb, deploy::WindowOptions& options, const std::string& flag,
+                      const std::string& what) {
+  verb.add_option(flag, options.windows, what)->required();
+  verb.add_option("--labels", options.labels, "class of each window (.npy int64, or text)");
+  verb.add_option("--normalization", options.normalization,
+                  "how raw windows become the model's: a normalization.json, or 'fit'");
+}
+
+Result<std::vector<std::string>> read_class_names(const std::string& path) {
+  std::vector<std::string> names;
+  if (path.empty()) return names;
+  TRY_ASSIGN(const std::string text, read_file(path, 1 << 20));
+  std::string line;
+  for (const char c : text + "\n") {
+    if (c != '\n') {
+      if (c != '\r') line += c;
+      continue;
+    }
+    if (!line.empty()) names.push_back(line);
+    line.clear();
+  }
+  return names;
+}
+
+void show_calibration(const Globals& globals, const deploy::Windows& windows,
+                      const std::vector<quantize::CalibrationFinding>& findings) {
+  if (windows.random) {
+    warn(globals,
+         "CALIBRATED ON RANDOM NOISE: every scale is a guess. This bundle is for trying things "
+         "out; real windows will be clipped or lost in rounding. Never deploy it.");
+  }
+  for (const quantize::CalibrationFinding& finding : findings) {
+    const std::string text =
+        fmt::format("calibration windows: {}; {}", finding.message, finding.fix);
+    if (finding.severity == quantize::Severity::kInfo) {
+      note(globals, text);
+    } else {
+      warn(globals, text);
+    }
+  }
+}
+
+int show_verdict(const Globals& globals, const std::vector<validate::Judgement>& judgements) {
+  std::vector<report::Bar> bars = deploy::report_bars(judgements);
+  print(globals,
+        report::render_bars(bars, on_terminal() ? report::Color::kOn : report::Color::kOff));
+  std::string missed;
+  for (const validate::Judgement& judgement : judgements) {
+    if (validate::outcome(judgement) != validate::Outcome::kFail) continue;
+    missed += (missed.empty() ? "" : ", ") + judgement.bar.id;
+  }
+  if (missed.empty()) return kDone;
+  warn(globals, "missed: " + missed);
+  return kMissed;
+}
+
+}  // namespace graupel::cli

@@ -1,0 +1,43 @@
+// The graupel command: one subcommand per stage, as in DESIGN's table.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "cli/command.h"
+
+int main(int argc, char** argv) {
+  using namespace graupel::cli;
+  CLI::App app{"graupel takes a trained ONNX network to a Hailo-8 NPU and proves every step."};
+  app.set_version_flag("--version", "graupel " + std::string(graupel::deploy::kVersion));
+  app.require_subcommand(1);
+  app.footer(
+      "\nExit status: 0 done and all bars met; 1 done, and a check or bar failed; 2 bad usage "
+      "or input;\n3 something this machine lacks. Each verb has --help with an example.\n");
+  Globals globals;
+  add_deploy(app, globals);
+  add_simplify(app, globals);
+  add_check(app, globals);
+  add_parse(app, globals);
+  add_optimize(app, globals);
+  add_compile(app, globals);
+  add_validate(app, globals);
+  add_profile(app, globals);
+  add_run(app, globals);
+  add_inspect(app, globals);
+  add_synth(app, globals);
+  add_doctor(app, globals);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    show_error(globals, graupel::invalid_input(
+                            "usage", std::string(error.what()) + "; see graupel VERB --help"));
+    return kBadInput;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    show_error({}, graupel::io_error("stdout", "could not be written"));
+    return kBadInput;
+  }
+  return globals.exit_code;
+}
