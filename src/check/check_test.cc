@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -103,7 +103,9 @@ TEST(Format, TextIsTheGoldenOne) {
   const Model m = fsq();
   const std::string text = format_text(check(m.graph, target_named("hailo8"), m.options));
   const std::string path = std::string(GRAUPEL_SOURCE_DIR) + "/tests/golden/check_fsq.txt";
-  if (std::getenv("UPDATE_GOLDEN") != nullptr) ASSERT_TRUE(write_file_atomic(path, text).ok());
+  if (std::getenv("UPDATE_GOLDEN") != nullptr) {
+    ASSERT_TRUE(write_file_atomic(path, text).ok());
+  }
   const Result<std::string> golden = read_file(path);
   ASSERT_TRUE(golden.ok()) << golden.error().message();
   EXPECT_EQ(text, *golden);
