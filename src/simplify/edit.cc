@@ -1,7 +1,7 @@
 // Editing a graph in one sweep. See edit.h.
 //
 // Idea: `uses` is computed once; each edit updates only the lists of the values it touches.
-// Test: by the tests of all passes.
+// Test: fuse_test.cc, rows_test.cc.
 #include "simplify/edit.h"
 
 #include <algorithm>

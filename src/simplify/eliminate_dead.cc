@@ -2,7 +2,7 @@
 //
 // Idea: ir::compact keeps what graph outputs need; this pass counts what goes. Optional outputs
 // behind the first (a MaxPool's indices, a Dropout's mask) that nobody reads are omitted too.
-// Test: remove_test.cc.
+// Test: rows_test.cc.
 #include <algorithm>
 
 #include "simplify/edit.h"

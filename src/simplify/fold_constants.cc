@@ -6,7 +6,7 @@
 // adds to the file is charged against the log's budgets: a network must not grow tenfold because a
 // ConstantOfShape or Tile was written out. Left alone: DequantizeLinear (it holds INT8 weights
 // small on purpose), operators without semantics, folds that would take long.
-// Test: fold_test.cc.
+// Test: rows_test.cc.
 #include <algorithm>
 
 #include "ir/eval.h"

@@ -5,7 +5,7 @@
 //   ConstantOfShape(computed)                  (the Gather / Concat / ... that computed it dies)
 //
 // Conditions: all shapes involved known; for Reshape no zero sizes, which have a second meaning.
-// Test: fold_test.cc.
+// Test: rows_test.cc.
 #include <algorithm>
 
 #include "simplify/edit.h"

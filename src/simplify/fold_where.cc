@@ -3,7 +3,7 @@
 //   Where(all true, x, y)         ->  x        if x already has the result's shape
 //   op(Expand(x), y)              ->  op(x, y) if the result's shape stays the same
 //
-// Test: fold_test.cc.
+// Test: rows_test.cc.
 #include <algorithm>
 
 #include "simplify/edit.h"

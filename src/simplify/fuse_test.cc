@@ -367,7 +367,6 @@ TEST(FuseGemm, TransposesAndFactors) {
   input w: float32[4x2]
   t: Transpose{perm=[1, 0]}(x) -> a
   u: Transpose{perm=[1, 0]}(w) -> b
-  g: Gemm{transB=1}(a, b) -> c
   h: Gemm(a, b) -> y
   output y)",
                                    R"(

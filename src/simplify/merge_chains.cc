@@ -7,7 +7,7 @@
 //                  as Clip(0, infinity)
 //
 // Conditions: parameters constant, shapes known, no other reader between. Exact.
-// Test: merge_test.cc.
+// Test: rows_test.cc.
 #include <algorithm>
 #include <limits>
 

@@ -6,7 +6,7 @@
 // Idea: nodes are found by operator kind and inputs, in topological order, so duplicates of
 // duplicates fall in one sweep. Constants are compared by type, then by hash, then byte by byte.
 // Conditions: never an operator without semantics (it might be random); of two graph outputs both
-// stay. Test: merge_test.cc.
+// stay. Test: rows_test.cc.
 #include <cstring>
 #include <map>
 #include <string_view>

@@ -5,7 +5,7 @@
 //   Reshape, or x
 //
 // Conditions: for reshapes, static shapes without zeros and no other reader between (unless the
-// pair cancels). Test: merge_test.cc.
+// pair cancels). Test: rows_test.cc.
 #include <algorithm>
 
 #include "simplify/edit.h"

@@ -6,7 +6,7 @@
 // and is rounded once. A constant that others read too is copied, never changed. Names of graph
 // outputs never change; a fused operator keeps the name of the node that does the work.
 // The pipeline's order and a line on each pass are in simplify.cc. Errors: only what
-// ir::compact reports (a cyclic graph). Test: fuse_, merge_, fold_ and remove_test.cc.
+// ir::compact reports (a cyclic graph). Test: fuse_test.cc, rows_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 //
 // Conditions: the output has the input's type and shape, and the operator provably copies. A graph
 // output keeps its name (its producer takes it over); where it cannot, because the source is a
-// graph input or another graph output, the operator stays. Test: remove_test.cc.
+// graph input or another graph output, the operator stays. Test: rows_test.cc.
 #include <algorithm>
 
 #include "simplify/edit.h"

@@ -4,7 +4,7 @@
 //   Neg(Neg(x)) -> x, Not(Not(x)) -> x
 //
 // Condition: the value types agree (they do, the functions are elementwise). All exact.
-// Test: remove_test.cc.
+// Test: rows_test.cc.
 #include "simplify/edit.h"
 
 namespace graupel::simplify {

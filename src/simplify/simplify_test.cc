@@ -56,8 +56,12 @@ TEST(Simplify, StopAfterBisects) {
     ASSERT_TRUE(part.ok()) << part.error().message();
     EXPECT_EQ(part->edits, edits);
     expect_same_answers(before, part->graph);
-    if (edits == 0) EXPECT_EQ(ir::print(part->graph), ir::print(before));
-    if (edits == full->edits) EXPECT_EQ(ir::print(part->graph), ir::print(full->graph));
+    if (edits == 0) {
+      EXPECT_EQ(ir::print(part->graph), ir::print(before));
+    }
+    if (edits == full->edits) {
+      EXPECT_EQ(ir::print(part->graph), ir::print(full->graph));
+    }
   }
 }
 
