@@ -1,0 +1,170 @@
+// Outputs of a plan as answers, JSON and CSV. See answers.h.
+//
+// Idea: the roles of the plan's outputs say which tensor is what; numbers are written in the
+// shortest form that reads back the same (fmt), so files do not depend on the locale.
+// Test: answers_test.cc.
+#include "run/answers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace graupel::run {
+namespace {
+
+std::optional<size_t> output_with(const Plan& plan, Role role) {
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (plan.outputs[i].role == role) return i;
+  }
+  return std::nullopt;
+}
+
+double softmax_at(std::span<const float> logits, size_t index) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0.0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
+  return std::exp(static_cast<double>(logits[index]) - highest) / sum;
+}
+
+// The numbers of one window in an integer (or whole-float) output.
+std::vector<int64_t> integers_of(const Tensor& tensor, size_t window, size_t windows) {
+  const size_t each = tensor.size() / windows;
+  std::vector<int64_t> values;
+  for (size_t i = window * each; i < (window + 1) * each; ++i) {
+    if (tensor.dtype() == DType::kInt64) {
+      values.push_back(tensor.data<int64_t>()[i]);
+    } else if (tensor.dtype() == DType::kFloat32) {
+      const float value = tensor.data<float>()[i];
+      values.push_back(std::abs(value) < 9e18f ? std::llround(value) : 0);
+    }
+  }
+  return values;
+}
+
+nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
+}
+
+nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine) {
+  nlohmann::ordered_json object;
+  object["window"] = answer.window;
+  object["class"] = answer.class_index;
+  if (!answer.label.empty()) object["label"] = answer.label;
+  object["probability"] = number(answer.probability);
+  object["logits"] = nlohmann::ordered_json::array();
+  // The shortest text of the float32, not of the double it converts to.
+  for (const float logit : answer.logits) {
+    object["logits"].push_back(
+        nlohmann::ordered_json::parse(fmt::format("{}", logit), nullptr, false));
+    if (!std::isfinite(logit)) object["logits"].back() = nullptr;
+  }
+  if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
+  if (answer.fsq_code) object["fsq_code"] = *answer.fsq_code;
+  object["engine"] = engine;
+  return object;
+}
+
+std::string dumped(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+// A CSV field, quoted where RFC 4180 asks for it.
+std::string field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+}  // namespace
+
+Result<size_t> logits_output(const Plan& plan) {
+  if (const std::optional<size_t> marked = output_with(plan, Role::kLogits)) return *marked;
+  std::optional<size_t> found;
+  size_t count = 0;
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const Port& port = plan.outputs[i];
+    if (plan.buffers[port.buffer.index()].dtype != DType::kFloat32) continue;
+    if (port.role != Role::kOther) continue;
+    found = i;
+    ++count;
+  }
+  if (count != 1) {
+    return unsupported("plan", "has " + std::to_string(count) +
+                                   " float32 outputs and none is marked as logits; one is needed");
+  }
+  return *found;
+}
+
+Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor> outputs,
+                                       std::span<const std::string> labels) {
+  TRY_ASSIGN(const size_t which, logits_output(plan));
+  if (outputs.size() != plan.outputs.size() || outputs[which].rank() == 0 ||
+      outputs[which].dtype() != DType::kFloat32) {
+    return invalid_input("outputs", "are not those of this plan");
+  }
+  const Tensor& logits = outputs[which];
+  const auto windows = static_cast<size_t>(logits.shape()[0]);
+  const size_t classes = windows == 0 ? 0 : logits.size() / windows;
+  if (windows > 0 && !labels.empty() && labels.size() != classes) {
+    return invalid_input("labels", "there are " + std::to_string(labels.size()) +
+                                       ", but the network gives " + std::to_string(classes) +
+                                       " logits");
+  }
+  const std::optional<size_t> digits = output_with(plan, Role::kFsqDigits);
+  const std::optional<size_t> code = output_with(plan, Role::kFsqCode);
+  std::vector<Answer> answers(windows);
+  for (size_t i = 0; i < windows; ++i) {
+    Answer& answer = answers[i];
+    const std::span<const float> row = logits.data<float>().subspan(i * classes, classes);
+    const size_t best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+    answer.window = static_cast<int64_t>(i);
+    answer.class_index = static_cast<int64_t>(best);
+    if (!labels.empty()) answer.label = labels[best];
+    answer.probability = softmax_at(row, best);
+    answer.logits.assign(row.begin(), row.end());
+    if (digits) answer.fsq_digits = integers_of(outputs[*digits], i, windows);
+    if (code) {
+      const std::vector<int64_t> values = integers_of(outputs[*code], i, windows);
+      if (values.size() == 1) answer.fsq_code = values[0];
+    }
+  }
+  return answers;
+}
+
+std::string format_json_lines(std::span<const Answer> answers, const std::string& engine) {
+  std::string text;
+  for (const Answer& answer : answers) text += dumped(object_of(answer, engine)) + "\n";
+  return text;
+}
+
+std::string format_json(std::span<const Answer> answers, const std::string& engine) {
+  std::string text = "[";
+  for (const Answer& answer : answers) {
+    text += (text.size() > 1 ? ",\n " : "\n ") + dumped(object_of(answer, engine));
+  }
+  return text + "\n]\n";
+}
+
+std::string format_csv(std::span<const Answer> answers, const std::string& engine) {
+  if (answers.empty()) return "window,class,label,probability,engine\n";
+  const Answer& first = answers.front();
+  std::string text = "window,class,label,probability";
+  for (size_t i = 0; i < first.logits.size(); ++i) text += fmt::format(",logit_{}", i);
+  for (size_t i = 0; i < first.fsq_digits.size(); ++i) text += fmt::format(",fsq_digit_{}", i);
+  if (first.fsq_code) text += ",fsq_code";
+  text += ",engine\n";
+  for (const Answer& answer : answers) {
+    text += fmt::format("{},{},{},{}", answer.window, answer.class_index, field(answer.label),
+                        answer.probability);
+    for (const float logit : answer.logits) text += fmt::format(",{}", logit);
+    for (const int64_t digit : answer.fsq_digits) text += fmt::format(",{}", digit);
+    if (answer.fsq_code) text += fmt::format(",{}", *answer.fsq_code);
+    text += "," + field(engine) + "\n";
+  }
+  return text;
+}
+
+}  // namespace graupel::run

@@ -1,0 +1,42 @@
+// Answers: what the network says about each window, and how that is written.
+// Test: answers_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/tensor.h"
+#include "run/plan.h"
+
+namespace graupel::run {
+
+struct Answer {
+  int64_t window = 0;
+  int64_t class_index = 0;   // of the largest logit, the first if several are equal
+  std::string label;         // empty if the bundle names no labels
+  double probability = 0.0;  // softmax of the logits at class_index, in double; not calibrated
+  std::vector<float> logits;
+  std::vector<int64_t> fsq_digits;  // empty if the network has no FSQ
+  std::optional<int64_t> fsq_code;
+};
+
+// Which of a plan's outputs holds the logits: the one with that role, else the only float32
+// output. Error kUnsupported if that is not exactly one.
+Result<size_t> logits_output(const Plan& plan);
+
+// outputs as run_windows gives them. Errors: those of logits_output; kInvalidInput if there are
+// labels, but not as many as logits.
+Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor> outputs,
+                                       std::span<const std::string> labels);
+
+// One JSON object per line; an array of the same objects; a header and one row per window with
+// logits, digits and code in columns of their own. `engine` is named in every answer.
+std::string format_json_lines(std::span<const Answer> answers, const std::string& engine);
+std::string format_json(std::span<const Answer> answers, const std::string& engine);
+std::string format_csv(std::span<const Answer> answers, const std::string& engine);
+
+}  // namespace graupel::run

@@ -1,0 +1,32 @@
+// From a bundle's file to an engine that answers. Test: load_test.cc.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "run/engine.h"
+
+namespace graupel::run {
+
+inline constexpr std::string_view kPlanMember = "cpu.plan";
+inline constexpr std::string_view kLabelsMember = "labels";
+inline constexpr std::string_view kNormalizationMember = "normalization";
+
+struct BundleEngine {
+  Engine engine;
+  std::string model_name;
+  std::vector<std::string> labels;  // empty if the bundle names none
+  std::string normalization;        // the member's JSON (data::parse_normalization), or empty
+};
+
+// Reads only the members named above. Errors: those of bundle::read_members, parse_plan and
+// load_engine; kInvalidInput, naming the command that makes it, if there is no CPU plan.
+Result<BundleEngine> load_bundle_engine(const std::string& path, const EngineOptions& options = {});
+
+// One label per line; a last newline ends the last label.
+std::vector<std::string> parse_labels(std::string_view text);
+std::string format_labels(const std::vector<std::string>& labels);
+
+}  // namespace graupel::run
