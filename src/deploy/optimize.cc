@@ -40,6 +40,14 @@ Result<Halves> float_halves(const bundle::Bundle& bundle) {
   return halves;
 }
 
+Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bundle& bundle) {
+  using MaybeNormalization = std::optional<data::Normalization>;
+  const auto found = bundle.members.find(std::string(run::kNormalizationMember));
+  if (found == bundle.members.end()) return MaybeNormalization();
+  TRY_ASSIGN(data::Normalization normalization, data::parse_normalization(found->second));
+  return MaybeNormalization(std::move(normalization));
+}
+
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
                            const quantize::QuantizeOptions& options, const ir::Graph* original) {
   TRY_ASSIGN(const Halves halves, float_halves(bundle));
@@ -83,10 +91,7 @@ Result<run::Plan> compile(bundle::Bundle& bundle) {
   TRY_ASSIGN(Halves halves, float_halves(bundle));
   TRY_ASSIGN(const ir::Graph device, member_graph(bundle, "device_int8.onnx"));
   compile::CompileOptions options;
-  if (const auto found = bundle.members.find(std::string(run::kNormalizationMember));
-      found != bundle.members.end()) {
-    TRY_ASSIGN(options.normalization, data::parse_normalization(found->second));
-  }
+  TRY_ASSIGN(options.normalization, bundle_normalization(bundle));
   TRY_ASSIGN(run::Plan plan, compile::compile_plan(halves.before, device, halves.host, options));
   plan.model_name = bundle.manifest.model_name;
   bundle.members["cpu.plan"] = run::format_plan(plan);

@@ -25,6 +25,9 @@ Result<ir::Graph> member_graph(const bundle::Bundle& bundle, std::string_view na
 // before.onnx (if there is one), device.onnx and host.onnx.
 Result<Halves> float_halves(const bundle::Bundle& bundle);
 
+// What the bundle's plan does to raw windows first; nullopt if nothing.
+Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bundle& bundle);
+
 struct Optimized {
   quantize::Quantized quantized;
   std::vector<quantize::CalibrationFinding> calibration;

@@ -1,0 +1,50 @@
+// graupel compile: an optimized bundle to a CPU plan.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+
+namespace graupel::cli {
+namespace {
+
+struct Flags {
+  std::string input, output, target = "cpu";
+};
+
+Result<int> run(const Globals& globals, const Flags& flags) {
+  if (flags.target != "cpu") {
+    return device_error("--target " + flags.target,
+                        "needs the vendor's Dataflow Compiler, which this version does not drive; "
+                        "compile device.onnx of the bundle with it, or use --target cpu");
+  }
+  TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
+  TRY_ASSIGN(const run::Plan plan, deploy::compile(bundle));
+  TRY(bundle::write_bundle(flags.output, bundle));
+  int64_t macs = 0;
+  for (const run::Step& step : plan.steps) macs += step.macs;
+  print_json(globals, {{"steps", plan.steps.size()},
+                       {"multiply_adds", macs},
+                       {"constants_bytes", plan.constants.size()},
+                       {"arena_bytes", plan.arena_size_bytes},
+                       {"arena_lower_bound_bytes", plan.arena_lower_bound_bytes}});
+  print(globals,
+        fmt::format("{} steps, {:.2f} M multiply-adds, {} B of constants, arena {} B "
+                    "(lower bound {} B)\n",
+                    plan.steps.size(), static_cast<double>(macs) / 1e6, plan.constants.size(),
+                    plan.arena_size_bytes, plan.arena_lower_bound_bytes));
+  return kDone;
+}
+
+}  // namespace
+
+void add_compile(CLI::App& app, Globals& globals) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* verb = add_verb(app, globals, "compile", "an INT8 bundle to a CPU plan",
+                            "graupel compile model.graupel -o model.graupel",
+                            [&globals, flags] { return run(globals, *flags); });
+  verb->add_option("input", flags->input, "an optimized bundle")->required();
+  verb->add_option("-o,--output", flags->output, "the bundle to write")->required();
+  verb->add_option("--target", flags->target, "cpu (hailo8 and hailo8l need the vendor's compiler)")
+      ->capture_default_str();
+}
+
+}  // namespace graupel::cli

@@ -1,0 +1,64 @@
+// graupel optimize: a parsed bundle and calibration windows to INT8.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "deploy/json.h"
+
+namespace graupel::cli {
+namespace {
+
+struct Flags {
+  std::string input, output, model;
+  deploy::WindowOptions windows;
+  QuantizeFlags quantize;
+};
+
+std::string noise_table(const quantize::Quantized& quantized) {
+  std::string text = fmt::format("{:>8}  {:>9}  {:>10}  {:>10}  {}\n", "SNR dB", "saturated",
+                                 "minimum", "maximum", "layer (worst first)");
+  for (const quantize::LayerNoise& row : quantized.noise) {
+    text += fmt::format("{:>8.1f}  {:>8.3f}%  {:>10.4g}  {:>10.4g}  {} {}\n", row.snr_db,
+                        row.saturated_percent, row.minimum, row.maximum, row.node, row.type);
+  }
+  return text;
+}
+
+Result<int> run(const Globals& globals, const Flags& flags) {
+  TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
+  TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
+  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
+  ir::Graph original;
+  if (!flags.model.empty()) {
+    TRY_ASSIGN(original, onnx::read_model(flags.model));
+  } else {
+    note(globals, "without --model the windows are not compared with the training's statistics");
+  }
+  TRY_ASSIGN(const deploy::Windows windows, deploy::load_windows(flags.windows, first));
+  TRY_ASSIGN(const quantize::QuantizeOptions options, quantize_options(flags.quantize));
+  TRY_ASSIGN(const deploy::Optimized optimized,
+             deploy::optimize(bundle, windows, options, flags.model.empty() ? nullptr : &original));
+  TRY(bundle::write_bundle(flags.output, bundle));
+  show_calibration(globals, windows, optimized.calibration);
+  Json json = deploy::quantized_json(optimized.quantized);
+  json["calibration"] = deploy::calibration_json(optimized.calibration);
+  print_json(globals, json);
+  print(globals, noise_table(optimized.quantized));
+  return kDone;
+}
+
+}  // namespace
+
+void add_optimize(CLI::App& app, Globals& globals) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* verb = add_verb(app, globals, "optimize", "INT8 from calibration windows",
+                            "graupel optimize model.graupel --calib windows.npy -o model.graupel",
+                            [&globals, flags] { return run(globals, *flags); });
+  verb->add_option("input", flags->input, "a parsed bundle")->required();
+  verb->add_option("-o,--output", flags->output, "the bundle to write")->required();
+  verb->add_option("--model", flags->model, "the original .onnx, to judge the windows against");
+  add_window_flags(*verb, flags->windows, "--calib",
+                   "calibration windows (.npy, .npz, .csv), or 'random'");
+  add_quantize_flags(*verb, flags->quantize);
+}
+
+}  // namespace graupel::cli
