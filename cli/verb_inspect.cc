@@ -1,0 +1,50 @@
+// graupel inspect: what is in a file graupel knows.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "deploy/inspect.h"
+
+namespace graupel::cli {
+namespace {
+
+struct Flags {
+  std::string input;
+};
+
+std::string text_of(const Json& json, int depth) {
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    const std::string name = json.is_array() ? "-" : key + ":";
+    const bool flat = value.is_primitive() ||
+                      (value.is_array() && !value.empty() && value.front().is_primitive());
+    if (value.is_string()) {
+      text += fmt::format("{}{} {}\n", indent, name, value.get_ref<const std::string&>());
+    } else if (flat) {
+      text += fmt::format("{}{} {}\n", indent, name,
+                          value.dump(-1, ' ', false, Json::error_handler_t::replace));
+    } else {
+      text += fmt::format("{}{}\n{}", indent, name, text_of(value, depth + 1));
+    }
+  }
+  return text;
+}
+
+Result<int> run(const Globals& globals, const Flags& flags) {
+  TRY_ASSIGN(const Json json, deploy::inspect(flags.input));
+  print_json(globals, json);
+  print(globals, text_of(json, 0));
+  return kDone;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Globals& globals) {
+  const auto flags = std::make_shared<Flags>();
+  CLI::App* verb =
+      add_verb(app, globals, "inspect", "what is in an .onnx, .npy, .npz or bundle",
+               "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
+  verb->add_option("input", flags->input, "the file")->required();
+}
+
+}  // namespace graupel::cli
