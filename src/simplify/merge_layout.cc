@@ -64,7 +64,7 @@ bool try_merge_reshapes(Sweep& sweep, NodeId id) {
   const Tensor target = Tensor::of<int64_t>({static_cast<int64_t>(to->size())}, *to);
   sweep.graph.node(id).op = ir::Reshape{};
   set_input(sweep, id, 0, source);
-  set_constant_input(sweep, id, 1, graph.node(id).name + ".shape", target);
+  set_input(sweep, id, 1, add_constant(sweep, graph.node(id).name + ".shape", target));
   erase(sweep, maker);
   return true;
 }

@@ -67,8 +67,8 @@ TEST(Remove, Repeats) {
   output y)",
                                 R"(
   input x: float32[4]
-  a: Relu(x) -> d
-  e: Round(d) -> y
+  a: Relu(x) -> b
+  e: Round(b) -> y
   output y)"},
                                {"tanh tanh", R"(
   input x: float32[4]
@@ -92,22 +92,18 @@ TEST(Remove, DeadNodes) {
 }
 
 TEST(Fold, ShapesAndConstants) {
-  expect_row(fold_shapes, {"computed target", R"(
+  expect_rows(fold_shapes, {{"shape and size", R"(
   input x: float32[1x2x3x3]
-  const i: int64[] = [0]
-  const axes: int64[1] = [0]
-  const rest: int64[1] = [-1]
-  s: Shape(x) -> a
-  g: Gather(a, i) -> b
-  u: Unsqueeze(b, axes) -> c
-  k: Concat{axis=0}(c, rest) -> d
-  r: Reshape(x, d) -> y: float32[1x18]
-  output y)",
-                           R"(
+  s: Shape{start=-3, end=-1}(x) -> y
+  n: Size(x) -> z
+  p: Mul(y, z) -> a
+  output a)",
+                             R"(
   input x: float32[1x2x3x3]
-  const r.shape: int64[2] = [1, 18]
-  r: Reshape(x, r.shape) -> y
-  output y)"});
+  const y: int64[2] = [2, 3]
+  const z: int64[] = [18]
+  p: Mul(y, z) -> a
+  output a)"}});
   expect_rows(fold_constants, {{"a sum of constants", R"(
   input x: float32[2]
   const a: float32[2] = [1, 2]

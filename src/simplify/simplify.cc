@@ -18,7 +18,7 @@ namespace {
 constexpr Pass kPipeline[] = {
     {"infer_shapes", infer_shapes, "derive types and shapes, following shape arithmetic"},
     {"eliminate_dead", eliminate_dead, "drop nodes, constants and outputs that nobody needs"},
-    {"fold_shapes", fold_shapes, "Shape, Size and computed target shapes become constants"},
+    {"fold_shapes", fold_shapes, "Shape and Size of known shapes become constants"},
     {"fold_constants", fold_constants, "compute what depends on constants only, within a budget"},
     {"remove_no_ops", remove_no_ops, "Identity, Dropout, x + 0, Reshape to the same shape, ..."},
     {"remove_repeats", remove_repeats, "Relu of Relu, Round of Round, Neg of Neg, ..."},

@@ -35,8 +35,8 @@ TEST(Simplify, CollapsesToTheConvolution) {
   input x: float32[1x1x4x4]
   const w: float32[2x1x1x1] = [2, 8]
   const c.bias: float32[2] = [1, 3]
-  c: Conv{kernel_shape=[1, 1]}(x, w, c.bias) -> g
-  r: Relu(g) -> y
+  c: Conv{kernel_shape=[1, 1]}(x, w, c.bias) -> e
+  r: Relu(e) -> y
   output y)")))
       << ir::print(result->graph);
   EXPECT_EQ(result->verification, "after every pass, 2 probes");
