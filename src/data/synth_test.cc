@@ -1,3 +1,4 @@
+// The synthesiser: determinism, balance, and readings that a real inertial unit could give.
 #include "data/synth.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Loading windows and labels: shapes, types, keys, hints, and errors that name the file.
 #include "data/windows.h"
 
 #include <gtest/gtest.h>
