@@ -22,7 +22,7 @@ struct CsvWindows {
 // optional first line names the columns; if its first names are "label" and/or "subject" (in any
 // order), these columns hold whole numbers and the values follow. Fields are separated by ',' and
 // may have spaces around them; blank lines are skipped; "nan" and "inf" are values. Numbers are
-// read independently of the locale. Memory: below four times the text.
+// read independently of the locale. Memory: below eight times the text.
 // Error kInvalidInput names line and column: a field that is no number, too few or too many
 // fields, no line with values.
 Result<CsvWindows> parse_csv_windows(std::string_view text, int64_t values_per_window);

@@ -1,3 +1,4 @@
+// CSV windows: what is taken, and errors that name line and column.
 #include "data/csv.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// The synthesiser: determinism, balance, and readings that a real inertial unit could give.
 #include "data/synth.h"
 
 #include <gtest/gtest.h>
@@ -112,7 +113,7 @@ TEST(Synth, TheCompassFollowsTheGyroscope) {
     }
     const double length = std::hypot(up[0], up[1], up[2]);
     for (double& x : up) x /= length;
-    const std::array<double, 3> side = {0.0, up[2], -up[1]};  // up x (1,0,0)... horizontal
+    const std::array<double, 3> side = {0.0, up[2], -up[1]};  // up x (1, 0, 0): level
     const std::array<double, 3> front = {side[1] * up[2] - side[2] * up[1],
                                          side[2] * up[0] - side[0] * up[2],
                                          side[0] * up[1] - side[1] * up[0]};

@@ -25,12 +25,37 @@ std::string tuple(const Shape& shape) {
   return text;
 }
 
+template <class T>
+void copy_as_float(const Tensor& from, std::span<float> to) {
+  const std::span<const T> values = from.data<T>();
+  std::transform(values.begin(), values.end(), to.begin(),
+                 [](T value) { return static_cast<float>(value); });
+}
+
+// Element by element: by way of doubles, a file of bytes would grow to eight times its size.
 Tensor as_float32(const Tensor& tensor) {
   if (tensor.dtype() == DType::kFloat32) return tensor;
-  const std::vector<double> values = tensor.to_doubles();
   Tensor converted(DType::kFloat32, tensor.shape());
-  std::transform(values.begin(), values.end(), converted.mutable_data<float>().begin(),
-                 [](double value) { return static_cast<float>(value); });
+  const std::span<float> out = converted.mutable_data<float>();
+  switch (tensor.dtype()) {
+    case DType::kFloat64: copy_as_float<double>(tensor, out); break;
+    case DType::kInt8: copy_as_float<int8_t>(tensor, out); break;
+    case DType::kInt16: copy_as_float<int16_t>(tensor, out); break;
+    case DType::kInt32: copy_as_float<int32_t>(tensor, out); break;
+    case DType::kInt64: copy_as_float<int64_t>(tensor, out); break;
+    case DType::kUInt8: copy_as_float<uint8_t>(tensor, out); break;
+    case DType::kUInt16: copy_as_float<uint16_t>(tensor, out); break;
+    case DType::kUInt32: copy_as_float<uint32_t>(tensor, out); break;
+    case DType::kUInt64: copy_as_float<uint64_t>(tensor, out); break;
+    case DType::kFloat16: {
+      const auto* const bits = reinterpret_cast<const uint16_t*>(tensor.bytes());
+      std::transform(bits, bits + tensor.size(), out.begin(), half_to_float);
+      break;
+    }
+    case DType::kFloat32:
+    case DType::kBFloat16:
+    case DType::kBool: break;  // returned above; no npy holds it; refused by to_windows
+  }
   return converted;
 }
 

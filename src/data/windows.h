@@ -24,6 +24,7 @@ struct WindowSet {
 // The content decides how the file is read: npy and npz by their first bytes, all else as CSV.
 // npz: the array "windows", "x" or "data", else the only one; "labels"/"y" and "subjects" too.
 // Every float or integer type becomes float32; one window without N is taken.
+// Memory: below eight times the file, or what an npz unpacks to.
 // Errors: kInvalidInput for a wrong shape (with a hint when it is channels last), no window, keys
 // that do not say which array; and those of the readers. Every error names the file.
 Result<WindowSet> load_windows(const std::string& path, const Shape& window_shape);

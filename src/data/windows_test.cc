@@ -1,3 +1,4 @@
+// Loading windows and labels: shapes, types, keys, hints, and errors that name the file.
 #include "data/windows.h"
 
 #include <gtest/gtest.h>
@@ -47,6 +48,8 @@ TEST(Windows, ConvertDoublesHalvesAndIntegers) {
   EXPECT_EQ(set.windows.data<float>()[0], 0.1f);
   const Tensor shorts = Tensor::of<int16_t>({2, 1}, {-5, 32767});
   EXPECT_EQ(parse_windows(format_npy(shorts), {1}, "w")->windows.data<float>()[1], 32767.0f);
+  const Tensor wide = Tensor::of<uint64_t>({1, 1}, {uint64_t{1} << 63});
+  EXPECT_EQ(parse_windows(format_npy(wide), {1}, "w")->windows.data<float>()[0], 0x1p63f);
   Tensor half(DType::kFloat16, {1, 1});
   half.mutable_bytes()[1] = std::byte{0x3C};  // 1.0
   EXPECT_EQ(parse_windows(format_npy(half), {1}, "w")->windows.data<float>()[0], 1.0f);
