@@ -35,7 +35,8 @@ TEST(Text, EveryByteStringBecomesValid) {
   // Cleaning what is clean changes nothing: true for the results of all 2-byte strings.
   for (int a = 0; a < 256; ++a) {
     for (int b = 0; b < 256; ++b) {
-      const std::string once = clean_utf8({static_cast<char>(a), static_cast<char>(b)});
+      const std::string bytes = {static_cast<char>(a), static_cast<char>(b)};
+      const std::string once = clean_utf8(bytes);
       ASSERT_EQ(clean_utf8(once), once) << a << " " << b;
     }
   }

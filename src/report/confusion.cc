@@ -54,8 +54,9 @@ std::string matrix_row(const Confusion& confusion, size_t truth, size_t classes)
                    count == 0 ? "<span class=\"zero\">·</span>" : fmt::format("{}", count));
   }
   const double hits = static_cast<double>(count_at(confusion, truth, truth));
-  fmt::format_to(std::back_inserter(row), "<td class=\"n recall\">{}</td></tr>",
-                 total > 0 ? human_percent(hits / total * 100) : std::string(kNothing));
+  fmt::format_to(
+      std::back_inserter(row), "<td class=\"n recall\">{}</td></tr>",
+      total > 0 ? html_escaped(human_percent(hits / total * 100)) : std::string(kNothing));
   return row;
 }
 
@@ -112,7 +113,7 @@ std::string confusion_section(const Report& report) {
   if (classes == 0) return "";
   std::string body = fmt::format(
       "<p class=\"scores\"><span>Accuracy <b>{}</b></span> <span>Macro F1 <b>{}</b></span></p>\n",
-      human_percent(confusion.accuracy * 100),
+      html_escaped(human_percent(confusion.accuracy * 100)),
       std::isfinite(confusion.macro_f1) ? fmt::format("{:.3f}", confusion.macro_f1)
                                         : std::string(kNothing));
   body += classes <= kMostClassesInTable ? matrix_html(confusion, classes)

@@ -97,6 +97,7 @@ std::string bars_section(const Report& report) {
                    look.kind, pill(look.kind, look.icon, look.word),
                    html_escaped(bar.title.empty() ? bar.id : bar.title), detail,
                    bar.value.empty() ? std::string(kNothing) : html_escaped(bar.value),
+                   bar.limit.empty() ? " empty" : "",
                    bar.limit.empty() ? std::string(kNothing) : html_escaped(bar.limit));
   }
   return section("bars", "Bars", "", html + "</tbody></table>\n");

@@ -41,7 +41,7 @@ std::string noise_row(const NoiseRow& row) {
       "<td class=\"n\">{}</td></tr>",
       code_name(row.node), html_escaped(row.type), bar_svg(percent, grade.kind, kMarks),
       human_db(row.snr_db), grade.kind, grade.word, human_number(row.minimum),
-      human_number(row.maximum), human_percent(row.saturated_percent),
+      human_number(row.maximum), html_escaped(human_percent(row.saturated_percent)),
       human_number(static_cast<double>(row.scale)), row.zero_point);
 }
 
@@ -74,13 +74,14 @@ std::string latency_html(const Latency& latency) {
   std::string html = "<dl class=\"tiles\">";
   html += tile("Core, p95", human_time_us(latency.core_us_p95), "95 of 100 windows are faster");
   html += tile("End to end, p95", human_time_us(latency.end_to_end_us_p95),
-               "from raw window to decision");
+               "from raw window to answer");
   html += tile("Windows per second",
                std::isfinite(rate) && rate >= 0 && rate < 9e15
-                   ? rate < 100 ? fmt::format("{:.1f}", rate)
-                                : human_count(static_cast<int64_t>(std::llround(rate)))
+                   ? rate < 100   ? fmt::format("{:.1f}", rate)
+                     : rate < 1e6 ? fmt::format("{:.0f}", rate)
+                                  : human_count(std::llround(rate))
                    : std::string(kNothing),
-               "one after the other");
+               "");
   html += "</dl>\n";
   if (!latency.isa.empty() || !latency.machine.empty()) {
     fmt::format_to(std::back_inserter(html), "<p class=\"intro\">Measured on {}{}{}.</p>\n",
@@ -127,7 +128,7 @@ std::string steps_html(const std::vector<StepRow>& steps) {
         bar_svg(timed ? step.time_us / most_us * 100 : 0, is_device ? "device" : "host"),
         timed ? human_time_us(step.time_us) : std::string(kNothing),
         timed ? fmt::format(" <span class=\"muted\">{}</span>",
-                            human_percent(step.time_us / total_us * 100))
+                            html_escaped(human_percent(step.time_us / total_us * 100)))
               : "",
         step.macs == 0 ? std::string(kNothing) : human_count(step.macs), human_bytes(step.bytes)));
   }
@@ -212,8 +213,7 @@ std::string passes_section(const Report& report) {
       "<tr><th scope=\"row\">All {}</th><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
       report.passes.size() == 1 ? "1 pass" : fmt::format("{} passes", report.passes.size()), edits,
       human_time_us(time_ms * 1e3));
-  return section("simplifier", "Simplifier",
-                 "What each pass changed; every pass was checked against the evaluator.",
+  return section("simplifier", "Simplifier", "What each pass changed, and how long it took.",
                  table_html(table));
 }
 

@@ -7,18 +7,26 @@
 
 namespace graupel::report {
 
-std::string_view page_style() {
-  return R"css(:root{--page:#f4f7f9;--card:#fff;--ink:#15222b;--muted:#54646f;--line:#dbe4ea;--soft:#edf2f5;
---accent:#17639b;--good:#17693c;--good-bg:#e0f3e7;--good-fill:#2f9e63;--bad:#b3261e;--bad-bg:#fce6e4;
---bad-fill:#d64a41;--warn:#855400;--warn-bg:#fcefd3;--warn-fill:#e0a030;--device:#3f8ec4;--host:#d9963a;
+namespace {
+
+constexpr std::string_view kStyle =
+    R"css(:root{--page:#f4f7f9;--card:#fff;--ink:#15222b;--muted:#54646f;--line:#dbe4ea;
+--soft:#edf2f5;
+--accent:#17639b;--good:#17693c;--good-bg:#e0f3e7;--good-fill:#2f9e63;--bad:#b3261e;
+--bad-bg:#fce6e4;
+--bad-fill:#d64a41;--warn:#855400;--warn-bg:#fcefd3;--warn-fill:#e0a030;--device:#3f8ec4;
+--host:#d9963a;
 --none-bg:#e6ecf0;--heat:23,105,60;--miss:179,38,30}
 @media screen and (prefers-color-scheme:dark){:root{--page:#0e151a;--card:#162027;--ink:#e5edf2;
 --muted:#9db0bc;--line:#2b3a44;--soft:#1d2931;--accent:#6db8ea;--good:#6fd49a;--good-bg:#12331f;
---good-fill:#37a76b;--bad:#ff9188;--bad-bg:#3d1815;--bad-fill:#e0584f;--warn:#f0be62;--warn-bg:#372708;
---warn-fill:#d39a34;--device:#4a9ad0;--host:#cf8f3c;--none-bg:#26333c;--heat:70,185,120;--miss:230,95,85}}
+--good-fill:#37a76b;--bad:#ff9188;--bad-bg:#3d1815;--bad-fill:#e0584f;--warn:#f0be62;
+--warn-bg:#372708;
+--warn-fill:#d39a34;--device:#4a9ad0;--host:#cf8f3c;--none-bg:#26333c;--heat:70,185,120;
+--miss:230,95,85}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%;scroll-behavior:smooth}
-body{margin:0 auto;max-width:66rem;padding:1.5rem 1.25rem 3rem;background:var(--page);color:var(--ink);
+body{margin:0 auto;max-width:66rem;padding:1.5rem 1.25rem 3rem;background:var(--page);
+color:var(--ink);
 font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 h1,h2,h3,h4,p,ul,dl,dd,figure{margin:0}
 h1{font-size:clamp(1.5rem,5vw,2.1rem);line-height:1.2;letter-spacing:-.015em;overflow-wrap:anywhere}
@@ -28,7 +36,8 @@ h4{font-size:.95rem;margin-bottom:.3rem;overflow-wrap:anywhere}
 code{font:.9em/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;
 unicode-bidi:isolate;overflow-wrap:break-word}
 .muted{color:var(--muted);font-weight:400}
-.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
+white-space:nowrap}
 .brand{display:flex;align-items:center;gap:.5rem;font-weight:600;margin-bottom:1rem}
 .logo{width:1.6rem;height:1.6rem;fill:var(--accent)}
 .lead{margin-top:.6rem;font-size:1.05rem;max-width:46rem}
@@ -39,7 +48,8 @@ unicode-bidi:isolate;overflow-wrap:break-word}
 .verdict{display:flex;align-items:center;gap:1rem;margin:1.5rem 0 1rem;padding:1.1rem 1.25rem;
 border-radius:.75rem;border:1px solid;font-size:1.2rem;font-weight:600;line-height:1.35}
 .verdict p{min-width:0;overflow-wrap:anywhere}
-.verdict .sign{flex:none;display:grid;place-items:center;width:2.4rem;height:2.4rem;border-radius:50%;
+.verdict .sign{flex:none;display:grid;place-items:center;width:2.4rem;height:2.4rem;
+border-radius:50%;
 border:2px solid;font-size:1.3rem}
 .verdict.good{background:var(--good-bg);color:var(--good)}
 .verdict.bad{background:var(--bad-bg);color:var(--bad)}
@@ -72,8 +82,14 @@ th:first-child,td:first-child{padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 .n{text-align:right;white-space:nowrap}
 .scroll{overflow-x:auto;position:relative}
+@media screen{.scroll{background:linear-gradient(90deg,var(--card) 30%,transparent) left/2rem 100%,
+linear-gradient(270deg,var(--card) 30%,transparent) right/2rem 100%,
+radial-gradient(farthest-side at 0 50%,rgba(0,0,0,.25),transparent) left/.6rem 100%,
+radial-gradient(farthest-side at 100% 50%,rgba(0,0,0,.25),transparent) right/.6rem 100%;
+background-repeat:no-repeat;background-attachment:local,local,scroll,scroll}}
 .scroll tbody th,.scroll tfoot th{min-width:9.5rem;max-width:22rem;overflow-wrap:break-word}
-.bars th .detail{display:block;font-weight:400;color:var(--muted);font-size:.85rem;overflow-wrap:anywhere}
+.bars th .detail{display:block;font-weight:400;color:var(--muted);font-size:.85rem;
+overflow-wrap:anywhere}
 .bars tbody th{font-weight:600;width:60%}
 .bars .v{width:1%;white-space:nowrap}
 .bars .m{font-weight:600;white-space:nowrap}
@@ -87,7 +103,8 @@ th:last-child,td:last-child{padding-right:0}
 .fill.device{fill:var(--device)}.fill.host{fill:var(--host)}
 .mark{stroke:var(--ink);stroke-width:1.5;vector-effect:non-scaling-stroke;stroke-opacity:.55}
 .under{display:block;font-size:.85rem;white-space:nowrap}
-.t-good{color:var(--good)}.t-warn{color:var(--warn)}.t-bad{color:var(--bad)}.t-none{color:var(--muted)}
+.t-good{color:var(--good)}.t-warn{color:var(--warn)}.t-bad{color:var(--bad)}.t-none{
+color:var(--muted)}
 .percentiles .chart{width:27%;min-width:5.5rem}
 .percentiles tbody th{min-width:6rem}
 .part{white-space:nowrap}
@@ -96,7 +113,8 @@ margin-right:.4rem;background:var(--host)}
 .part.device::before{background:var(--device)}
 .idle,.idle th{color:var(--muted)}
 .sizes td:last-child{color:var(--muted)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin-bottom:1rem}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;
+margin-bottom:1rem}
 .tile{background:var(--soft);border-radius:.6rem;padding:.8rem 1rem}
 .tile dt{color:var(--muted);font-size:.85rem}
 .tile dd{font-size:1.5rem;font-weight:600;line-height:1.3}
@@ -114,7 +132,8 @@ padding:.75rem 1rem;font-size:.925rem;min-width:0}
 .source{color:var(--muted);font-size:.825rem}
 .subjects{display:flex;flex-wrap:wrap;gap:.3rem;list-style:none;padding:0;margin-bottom:.4rem}
 .subjects li{background:var(--soft);border-radius:.3rem;padding:0 .45rem;min-width:0}
-.picture{overflow:auto;max-height:42rem;border:1px solid var(--line);border-radius:.5rem;text-align:center}
+.picture{overflow:auto;max-height:42rem;border:1px solid var(--line);border-radius:.5rem;
+text-align:center}
 .picture svg{display:inline-block;vertical-align:top}
 .scores{display:flex;flex-wrap:wrap;gap:.25rem 2rem;margin-bottom:1rem}
 .confusion{width:auto;font-size:.825rem}
@@ -145,7 +164,7 @@ footer{color:var(--muted);font-size:.85rem;margin-top:1.5rem}
 .wrong.h7{background:rgba(var(--miss),.42)}.wrong.h8{background:rgba(var(--miss),.45)}
 .wrong.h9{background:rgba(var(--miss),.48)}.wrong.h10{background:rgba(var(--miss),.5)}
 )css"
-         R"css(@media screen and (max-width:40rem){
+    R"css(@media screen and (max-width:40rem){
 body{padding:1rem .75rem 2rem}
 section{padding:1rem .9rem}
 .verdict{font-size:1.05rem;padding:.9rem}
@@ -164,6 +183,9 @@ border-top:1px solid var(--line)}
 font-size:.825rem}
 .facts div{grid-template-columns:1fr;gap:0}
 .chart{min-width:8rem}
+.bars .l.empty{display:none}
+.percentiles .chart,.percentiles tbody th{min-width:3.6rem}
+.percentiles th,.percentiles td{padding-left:.4rem;padding-right:.4rem}
 .picture{max-height:75vh}
 }
 @media print{
@@ -187,11 +209,15 @@ th,td{padding:.3rem .45rem}
 .chart{min-width:6rem}
 .confusion td{min-width:0}
 .confusion tbody th{position:static}
-.verdict,.pill,.tile,.subjects li,.part::before{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.verdict,.pill,.tile,.subjects li,.part::before{print-color-adjust:exact;
+-webkit-print-color-adjust:exact}
 details::details-content{content-visibility:visible;block-size:auto;opacity:1}
 summary{display:none}
 }
 )css";
-}
+
+}  // namespace
+
+std::string_view page_style() { return kStyle; }
 
 }  // namespace graupel::report
