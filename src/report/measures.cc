@@ -111,7 +111,7 @@ std::string steps_html(const std::vector<StepRow>& steps) {
       .caption = "Time per step of the plan",
       .kind = "steps",
       .columns =
-          {{"#", true}, {"Step"}, {"Part"}, {"Kernel"}, {"Time"}, {"MACs", true}, {"Bytes", true}},
+          {{"#", true}, {"Step"}, {"Time"}, {"Part"}, {"Kernel"}, {"MACs", true}, {"Bytes", true}},
       .rows = {},
       .foot = ""};
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -120,20 +120,20 @@ std::string steps_html(const std::vector<StepRow>& steps) {
     const bool is_device = step.part == "device";
     table.rows.push_back(fmt::format(
         "<tr><td class=\"n muted\">{}</td><th scope=\"row\">{}</th>"
-        "<td><span class=\"part {}\">{}</span></td><td>{}</td>"
         "<td class=\"chart\">{}<span class=\"under\"><b>{}</b>{}</span></td>"
+        "<td><span class=\"part {}\">{}</span></td><td>{}</td>"
         "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-        i + 1, code_name(step.node), is_device ? "device" : "host", html_escaped(step.part),
-        code_name(step.kernel),
+        i + 1, code_name(step.node),
         bar_svg(timed ? step.time_us / most_us * 100 : 0, is_device ? "device" : "host"),
         timed ? human_time_us(step.time_us) : std::string(kNothing),
         timed ? fmt::format(" <span class=\"muted\">{}</span>",
                             html_escaped(human_percent(step.time_us / total_us * 100)))
               : "",
+        is_device ? "device" : "host", html_escaped(step.part), code_name(step.kernel),
         step.macs == 0 ? std::string(kNothing) : human_count(step.macs), human_bytes(step.bytes)));
   }
   table.foot = fmt::format(
-      "<tr><td></td><th scope=\"row\">All {}</th><td></td><td></td><td><b>{}</b></td>"
+      "<tr><td></td><th scope=\"row\">All {}</th><td><b>{}</b></td><td></td><td></td>"
       "<td class=\"n\">{}</td><td></td></tr>",
       counted(steps.size(), "step"), total_us > 0 ? human_time_us(total_us) : std::string(kNothing),
       human_count(macs));
