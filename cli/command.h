@@ -16,6 +16,7 @@
 #include "cut/cut.h"
 #include "deploy/parse.h"
 #include "deploy/stages.h"
+#include "deploy/deploy.h"
 #include "deploy/windows.h"
 
 namespace graupel::cli {

@@ -1,3 +1,4 @@
+// The checker on small graphs: verdicts, findings, formats.
 #include "check/check.h"
 
 #include <gmock/gmock.h>

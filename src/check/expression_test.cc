@@ -1,3 +1,4 @@
+// The expression language of rules: values, unknowns, errors.
 #include "check/expression.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Reading target files: syntax, extension, and what is refused.
 #include "check/target.h"
 
 #include <gmock/gmock.h>
