@@ -133,6 +133,35 @@ std::string_view to_string(Role role) {
   return "other";
 }
 
+StepBuffers step_buffers(const StepBody& body) {
+  StepBuffers used;
+  StepBody copy = body;
+  std::visit(
+      [&](auto& step) {
+        const auto take = [&](auto& field) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(field)>, BufferId>) {
+            if (&field == &step.y) {
+              used.write = field;
+            } else if (field.valid()) {
+              used.reads.push_back(field);
+            }
+          }
+        };
+        std::apply([&](auto&... field) { (take(field), ...); }, fields(step));
+      },
+      copy);
+  return used;
+}
+
+void for_each_buffer(StepBody& body, const std::function<void(BufferId&)>& visit) {
+  const auto take = [&](auto& field) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(field)>, BufferId>) visit(field);
+  };
+  std::visit(
+      [&](auto& step) { std::apply([&](auto&... field) { (take(field), ...); }, fields(step)); },
+      body);
+}
+
 int64_t buffer_elements(const Buffer& buffer) { return element_count(buffer.shape).value_or(0); }
 
 int64_t buffer_bytes(const Buffer& buffer) {

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -397,6 +398,9 @@ struct Step {
 // ---- the plan ----
 
 enum class Role : uint8_t { kOther, kLogits, kFsqDigits, kFsqCode };
+// Names of the outputs that a cut adds behind a recognised FSQ.
+inline constexpr std::string_view kFsqDigitsName = "fsq_digits";
+inline constexpr std::string_view kFsqCodeName = "fsq_code";
 
 struct Port {
   std::string name;  // as in the model
@@ -420,6 +424,15 @@ struct Plan {
 std::string_view step_name(const StepBody& body);  // "ConvInt8", ...
 std::string_view to_string(Part part);             // "device", "host"
 std::string_view to_string(Role role);             // "other", "logits", "fsq_digits", "fsq_code"
+
+// The buffers a step reads (constants included) and the one it writes.
+struct StepBuffers {
+  std::vector<BufferId> reads;
+  BufferId write;
+};
+StepBuffers step_buffers(const StepBody& body);
+// Calls visit for every buffer a step names, in the order of its fields; absent ones too.
+void for_each_buffer(StepBody& body, const std::function<void(BufferId&)>& visit);
 
 // Elements and bytes of a buffer whose shape check_plan has accepted.
 int64_t buffer_elements(const Buffer& buffer);

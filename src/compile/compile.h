@@ -1,0 +1,37 @@
+// Compiling a network's parts to one plan for the CPU engine.
+//
+// Idea: the plan computes, bit for bit, what the reference evaluator computes for the INT8 graph in
+// integer mode. Operators between DequantizeLinear and QuantizeLinear become integer steps, what
+// only moves bytes becomes index tables, element-wise regions on one tensor become 256-entry
+// tables filled by the evaluator itself; everything else is computed literally in float32.
+// Reference: docs/formats/int8.md, run/plan.h. Test: compile_test.cc (against the evaluator).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "data/statistics.h"
+#include "ir/graph.h"
+#include "run/plan.h"
+
+namespace graupel::compile {
+
+struct CompileOptions {
+  // The engine is given raw windows and takes the z-score itself, as data::z_score does; nullopt:
+  // windows come as the model takes them.
+  std::optional<data::Normalization> normalization;
+  // The output that holds the logits; empty: the only float32 output that is not an FSQ output.
+  std::string logits_output;
+};
+
+// The three parts as a cut makes them, in the order they run; a part without inputs is skipped.
+// `device_int8` is the QDQ graph (a float one compiles too, to float steps). Values cross from part
+// to part by name. The plan's outputs: those of the host part, and what earlier parts put out and
+// no later part reads. Graphs are static and verified, one window at a time.
+// Errors: kUnsupported naming node, operator and reason; kInvalidInput if a part's input is made by
+// no part before it, or the normalisation does not fit the input.
+Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_int8,
+                               const ir::Graph& host, const CompileOptions& options = {});
+
+}  // namespace graupel::compile
