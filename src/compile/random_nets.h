@@ -1,0 +1,308 @@
+// Random QDQ networks and float tails for the compiler's tests: every integer form, every layout,
+// the literal fallbacks between them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "ir/graph.h"
+
+namespace graupel::compile {
+
+// Adds nodes to a graph; an operator the generator got wrong is left out (valid() is false).
+struct NetBuilder {
+  ir::Graph graph;
+  Rng rng;
+  int count = 0;
+
+  explicit NetBuilder(uint64_t seed) : rng(seed) { graph.name = "random"; }
+
+  int64_t pick(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(rng.below(static_cast<uint64_t>(high - low + 1)));
+  }
+  bool chance(int percent) { return pick(1, 100) <= percent; }
+  const Shape& shape(ir::ValueId id) const { return graph.shape(id); }
+
+  ir::ValueId constant(const Tensor& tensor) {
+    return ir::add_constant(graph, "c" + std::to_string(count++), tensor);
+  }
+  ir::ValueId node(ir::Op op, std::vector<ir::ValueId> inputs, size_t outputs = 1) {
+    Result<ir::NodeId> made = ir::add_node(graph, "n" + std::to_string(count++), std::move(op),
+                                           std::move(inputs), outputs);
+    return made.ok() ? graph.node(*made).outputs[0] : ir::ValueId();
+  }
+  Tensor floats(Shape shape, double low, double high) {
+    Tensor tensor(DType::kFloat32, std::move(shape));
+    for (float& value : tensor.mutable_data<float>()) {
+      value = static_cast<float>(rng.uniform(low, high));
+    }
+    return tensor;
+  }
+};
+
+struct Scale {
+  float scale = 0.1f;
+  int zero = 0;
+  bool is_signed = true;
+};
+
+struct QdqBuilder : NetBuilder {
+  using NetBuilder::NetBuilder;
+
+  Scale random_scale() {
+    Scale s;
+    s.scale = static_cast<float>(rng.uniform(0.01, 0.1));
+    const int64_t scheme = pick(0, 2);
+    s.is_signed = scheme == 0;
+    if (scheme == 2) s.zero = static_cast<int>(pick(0, 255));
+    return s;
+  }
+  std::vector<ir::ValueId> parameters(const Scale& s) {
+    return {constant(Tensor::scalar(s.scale)),
+            s.is_signed ? constant(Tensor::scalar(static_cast<int8_t>(s.zero)))
+                        : constant(Tensor::scalar(static_cast<uint8_t>(s.zero)))};
+  }
+  // QuantizeLinear and DequantizeLinear behind x.
+  ir::ValueId pair(ir::ValueId x, const Scale& s) {
+    if (!x.valid()) return x;
+    const std::vector<ir::ValueId> p = parameters(s);
+    const ir::ValueId q = node(ir::QuantizeLinear{}, {x, p[0], p[1]});
+    return node(ir::DequantizeLinear{}, {q, p[0], p[1]});
+  }
+  // An int8 weight (per channel along `axis`) behind a DequantizeLinear; scales are returned.
+  ir::ValueId weight(const Shape& shape, size_t axis, std::vector<float>& scales) {
+    Tensor bytes(DType::kInt8, shape);
+    for (int8_t& value : bytes.mutable_data<int8_t>()) {
+      value = static_cast<int8_t>(pick(-127, 127));
+    }
+    scales.assign(chance(80) ? static_cast<size_t>(shape[axis]) : 1, 0.0f);
+    for (float& scale : scales) scale = static_cast<float>(rng.uniform(0.001, 0.01));
+    const Shape vector = scales.size() == 1 ? Shape{} : Shape{shape[axis]};
+    return node(ir::DequantizeLinear{static_cast<int64_t>(axis)},
+                {constant(bytes), constant(Tensor::of<float>(vector, scales)),
+                 constant(Tensor(DType::kInt8, vector))});
+  }
+  ir::ValueId bias(int64_t features, float x_scale, const std::vector<float>& scales) {
+    Tensor values(DType::kInt32, {features});
+    for (int32_t& value : values.mutable_data<int32_t>()) {
+      value = static_cast<int32_t>(pick(-2000, 2000));
+    }
+    Tensor own(DType::kFloat32, {features});
+    for (size_t m = 0; m < own.size(); ++m) {
+      own.mutable_data<float>()[m] = x_scale * scales[scales.size() == 1 ? 0 : m];
+    }
+    return node(ir::DequantizeLinear{0},
+                {constant(values), constant(own), constant(Tensor(DType::kInt32, {features}))});
+  }
+  ir::ValueId activation(ir::ValueId x) {
+    const int64_t kind = pick(0, 3);
+    if (kind == 0) return node(ir::Unary{ir::UnaryKind::kRelu}, {x});
+    if (kind != 1) return x;
+    return node(ir::Clip{}, {x, constant(Tensor::scalar(-0.5f)),
+                             chance(50) ? constant(Tensor::scalar(1.5f)) : ir::ValueId()});
+  }
+
+  struct Tensor4 {
+    ir::ValueId value;  // dequantised
+    Scale scale;
+  };
+
+  Tensor4 conv(const Tensor4& x) {
+    const int64_t channels = shape(x.value)[1];
+    const bool depthwise = chance(25);
+    const int64_t groups = depthwise ? channels : channels % 2 == 0 && chance(20) ? 2 : 1;
+    const int64_t features = depthwise ? channels : groups * pick(1, 20);
+    ir::Conv op;
+    op.group = groups;
+    const size_t spatial = shape(x.value).size() - 2;
+    Shape kernel = {features, channels / groups};
+    for (size_t d = 0; d < spatial; ++d) {
+      kernel.push_back(pick(1, 3));
+      op.window.strides.push_back(chance(75) ? 1 : 2);
+      op.window.dilations.push_back(chance(80) ? 1 : 2);
+    }
+    op.window.kernel.assign(kernel.begin() + 2, kernel.end());
+    for (size_t d = 0; d < 2 * spatial; ++d) op.window.pads.push_back(pick(0, 1));
+    std::vector<float> scales;
+    std::vector<ir::ValueId> inputs = {x.value, weight(kernel, 0, scales)};
+    if (chance(80)) inputs.push_back(bias(features, x.scale.scale, scales));
+    const Scale out = random_scale();
+    const ir::ValueId y = node(op, inputs);
+    return {y.valid() ? pair(activation(y), out) : y, out};
+  }
+  Tensor4 matrix(const Tensor4& x) {
+    const int64_t depth = shape(x.value).back(), features = pick(1, 20);
+    std::vector<float> scales;
+    const Scale out = random_scale();
+    if (shape(x.value).size() == 2 && chance(60)) {
+      ir::Gemm op;
+      op.transpose_b = chance(50);
+      const Shape w = op.transpose_b ? Shape{features, depth} : Shape{depth, features};
+      const ir::ValueId b = weight(w, op.transpose_b ? 0 : 1, scales);
+      std::vector<ir::ValueId> inputs = {x.value, b};
+      if (chance(70)) inputs.push_back(bias(features, x.scale.scale, scales));
+      return {pair(activation(node(op, inputs)), out), out};
+    }
+    const ir::ValueId b = weight({depth, features}, 1, scales);
+    return {pair(activation(node(ir::MatMul{}, {x.value, b})), out), out};
+  }
+  Tensor4 pool(const Tensor4& x) {
+    ir::Window window;
+    const size_t spatial = shape(x.value).size() - 2;
+    for (size_t d = 0; d < spatial; ++d) {
+      window.kernel.push_back(pick(1, 3));
+      window.strides.push_back(pick(1, 2));
+    }
+    for (size_t d = 0; d < 2 * spatial; ++d) {
+      window.pads.push_back(window.kernel[d % spatial] > 1 ? pick(0, 1) : 0);
+    }
+    if (chance(60))
+      return {pair(node(ir::MaxPool{window, chance(30)}, {x.value}), x.scale), x.scale};
+    const Scale out = random_scale();
+    return {pair(activation(node(ir::AveragePool{window, chance(30), chance(50)}, {x.value})), out),
+            out};
+  }
+  Tensor4 global(const Tensor4& x) {
+    const bool average = chance(70);
+    const Scale out = average ? random_scale() : x.scale;
+    const ir::PoolKind kind = average ? ir::PoolKind::kAverage : ir::PoolKind::kMax;
+    return {pair(node(ir::GlobalPool{kind}, {x.value}), out), out};
+  }
+  Tensor4 element_wise(const Tensor4& x) {
+    const Scale out = random_scale();
+    const Shape s = shape(x.value);
+    Shape channel(s.size(), 1);
+    if (s.size() > 1) channel[1] = s[1];
+    ir::ValueId y = x.value;
+    switch (pick(0, 4)) {
+      case 0: y = node(ir::Unary{ir::UnaryKind::kSigmoid}, {y}); break;
+      case 1: y = node(ir::LeakyRelu{0.1}, {y}); break;
+      case 2:
+        y = node(ir::Binary{ir::BinaryKind::kMul}, {y, constant(floats(channel, -2, 2))});
+        break;
+      case 3:
+        y = node(ir::Unary{ir::UnaryKind::kHardSwish}, {y});
+        y = node(ir::Binary{ir::BinaryKind::kAdd}, {y, constant(Tensor::scalar(0.25f))});
+        break;
+      default:
+        y = node(ir::Binary{ir::BinaryKind::kMul}, {y, node(ir::Unary{ir::UnaryKind::kTanh}, {y})});
+    }
+    return {pair(y, out), out};
+  }
+  Tensor4 join(const Tensor4& x) {
+    // Two branches of the same shape.
+    const Tensor4 a = element_wise(x), b = element_wise(x);
+    if (chance(40)) {
+      const ir::ValueId b_same = pair(node(ir::Unary{ir::UnaryKind::kTanh}, {x.value}), a.scale);
+      const ir::ValueId parts[] = {a.value, b_same};
+      return {pair(node(ir::Concat{1}, {parts[0], parts[1]}), a.scale), a.scale};
+    }
+    const Scale out = random_scale();
+    const ir::BinaryKind kinds[] = {ir::BinaryKind::kAdd, ir::BinaryKind::kSub,
+                                    ir::BinaryKind::kMul, ir::BinaryKind::kDiv};
+    const ir::Binary op{kinds[pick(0, 3)]};
+    return {pair(activation(node(op, {a.value, b.value})), out), out};
+  }
+  Tensor4 movement(const Tensor4& x) {
+    const Shape s = shape(x.value);
+    const auto ints = [&](std::vector<int64_t> values) {
+      return constant(Tensor::of<int64_t>({static_cast<int64_t>(values.size())}, values));
+    };
+    ir::ValueId y;
+    switch (pick(0, 6)) {
+      case 0:
+        if (s.size() == 4) y = node(ir::Transpose{{0, 1, 3, 2}}, {x.value});
+        break;
+      case 1:
+        y = node(ir::Pad{}, {x.value, ints(std::vector<int64_t>(2 * s.size(), 0)),
+                             constant(Tensor::scalar(0.0f))});
+        if (s.size() == 4) {
+          y = node(ir::Pad{}, {x.value, ints({0, 0, 1, 0, 0, 0, 0, 2}),
+                               constant(Tensor::scalar(chance(50) ? 0.0f : 0.3f))});
+        }
+        break;
+      case 2:
+        y = node(ir::Slice{}, {x.value, ints({0}), ints({std::max<int64_t>(1, s.back() - 1)}),
+                               ints({static_cast<int64_t>(s.size()) - 1})});
+        break;
+      case 3:
+        if (s.size() == 4) {
+          y = node(ir::Resize{ir::ResizeMode::kNearest, ir::ResizeCoordinates::kAsymmetric,
+                              ir::ResizeNearest::kFloor},
+                   {x.value, {}, constant(Tensor::of<float>({4}, {1, 1, 2, 1}))});
+        }
+        break;
+      case 4:
+        if (s.size() == 4 && s[1] % 4 == 0) y = node(ir::DepthToSpace{2}, {x.value});
+        break;
+      case 5: {
+        std::vector<int64_t> mixed(static_cast<size_t>(s[1]));
+        for (int64_t& index : mixed) index = pick(0, s[1] - 1);
+        y = node(ir::Gather{1}, {x.value, ints(mixed)});
+        break;
+      }
+      default:
+        if (s.size() == 4) y = node(ir::Reshape{}, {x.value, ints({1, s[1] * s[2], s[3], 1})});
+    }
+    return y.valid() ? Tensor4{pair(y, x.scale), x.scale} : x;
+  }
+  Tensor4 transposed_conv(const Tensor4& x) {
+    std::vector<float> scales;
+    ir::ConvTranspose op;
+    op.window.strides = {2, 1};
+    op.window.pads = {0, 1, 1, 0};
+    const ir::ValueId w = weight({shape(x.value)[1], 3, 2, 2}, 1, scales);
+    const Scale out = random_scale();
+    return {pair(node(op, {x.value, w}), out), out};
+  }
+};
+
+// A network of `steps` random operators; its input is float32 and its outputs dequantised.
+inline ir::Graph random_qdq_net(uint64_t seed, int steps = 8) {
+  QdqBuilder b(seed);
+  const bool flat = b.chance(15);
+  const Shape in = flat ? Shape{1, b.pick(2, 12), b.pick(4, 20)}
+                        : Shape{1, b.pick(1, 12), b.pick(2, 9), b.pick(4, 16)};
+  const ir::ValueId input = ir::add_input(b.graph, "window", DType::kFloat32, in);
+  const Scale first = b.random_scale();
+  QdqBuilder::Tensor4 x{b.pair(input, first), first};
+  const auto keep = [&](const QdqBuilder::Tensor4& next) {
+    if (next.value.valid() && element_count(b.shape(next.value)).value_or(0) > 0 &&
+        *element_count(b.shape(next.value)) < 20000) {
+      x = next;
+    }
+  };
+  for (int i = 0; i < steps; ++i) {
+    switch (b.pick(0, 9)) {
+      case 0:
+      case 1:
+      case 2: keep(b.conv(x)); break;
+      case 3: keep(b.pool(x)); break;
+      case 4: keep(b.element_wise(x)); break;
+      case 5: keep(b.join(x)); break;
+      case 6: keep(b.movement(x)); break;
+      case 7:
+        if (!flat && b.chance(30)) keep(b.transposed_conv(x));
+        break;
+      case 8:
+        if (b.chance(30)) keep(b.matrix(x));
+        break;
+      default:
+        if (i > steps / 2 && b.chance(30)) keep(b.global(x));
+    }
+    if (b.chance(10)) b.graph.outputs.push_back(x.value);
+  }
+  const ir::ValueId flattened = b.node(ir::Flatten{1}, {x.value});
+  keep({b.pair(flattened, x.scale), x.scale});
+  keep(b.matrix(x));
+  b.graph.outputs.push_back(x.value);
+  std::vector<ir::ValueId> unique;
+  for (const ir::ValueId id : b.graph.outputs) {
+    if (std::find(unique.begin(), unique.end(), id) == unique.end()) unique.push_back(id);
+  }
+  b.graph.outputs = unique;
+  return b.graph;
+}
+
+}  // namespace graupel::compile
