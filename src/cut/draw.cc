@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.h"
 #include "cut/cut.h"
 
 namespace graupel::cut {
@@ -18,7 +19,7 @@ using ir::NodeId;
 using ir::ValueId;
 
 constexpr int kBoxWidth = 210, kBoxHeight = 40, kColumn = 230, kRow = 68, kMargin = 20;
-constexpr size_t kLabelCharacters = 30;
+constexpr size_t kLabelColumns = 30;
 
 const char* part_name(Part part) {
   switch (part) {
@@ -27,25 +28,6 @@ const char* part_name(Part part) {
     case Part::kHost: return "host";
   }
   return "host";
-}
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return out;
-}
-
-std::string shortened(const std::string& name) {
-  if (name.size() <= kLabelCharacters) return name;
-  return "…" + name.substr(name.size() - kLabelCharacters + 1);
 }
 
 std::string output_shape(const Graph& graph, const ir::Node& node) {
@@ -80,10 +62,10 @@ void draw_node(std::string& svg, const Graph& graph, NodeId id, const Place& pla
                  "<g class=\"{}\"><title>{}</title><rect x=\"{}\" y=\"{}\" width=\"{}\" "
                  "height=\"{}\" rx=\"6\"/><text x=\"{}\" y=\"{}\" class=\"op\">{} {}</text>"
                  "<text x=\"{}\" y=\"{}\" class=\"name\">{}</text></g>\n",
-                 part_name(part), escaped(node.name), place.center_x() - kBoxWidth / 2, place.top(),
-                 kBoxWidth, kBoxHeight, place.center_x(), place.top() + 17,
-                 escaped(ir::op_type(node.op)), output_shape(graph, node), place.center_x(),
-                 place.top() + 32, escaped(shortened(node.name)));
+                 part_name(part), html_escaped(node.name), place.center_x() - kBoxWidth / 2,
+                 place.top(), kBoxWidth, kBoxHeight, place.center_x(), place.top() + 17,
+                 html_escaped(ir::op_type(node.op)), output_shape(graph, node), place.center_x(),
+                 place.top() + 32, html_escaped(shortened(node.name, kLabelColumns, Keep::kEnd)));
 }
 
 void draw_edge(std::string& svg, const Graph& graph, ValueId value, int x0, int y0, int x1, int y1,
@@ -121,14 +103,14 @@ std::string draw_text(const Graph& graph, const Cut& cut) {
       if (cut.parts[id.index()] != part) continue;
       const ir::Node& node = graph.node(id);
       fmt::format_to(std::back_inserter(text), "{:<6}  {:<{}}  {:<{}}  {}\n", part_name(part),
-                     ir::op_type(node.op), type_width, node.name, name_width,
+                     ir::op_type(node.op), type_width, clean_utf8(node.name), name_width,
                      output_shape(graph, node));
     }
     if (part != Part::kDevice) continue;
     for (const Crossing& crossing : cut.crossings) {
       fmt::format_to(std::back_inserter(text), "------  cut behind {}: {} ({}, {} B as INT8)\n",
-                     crossing.end_node, crossing.value, to_string(crossing.shape),
-                     crossing.size_bytes);
+                     clean_utf8(crossing.end_node), clean_utf8(crossing.value),
+                     to_string(crossing.shape), crossing.size_bytes);
     }
   }
   return text;
@@ -172,7 +154,7 @@ std::string draw_svg(const Graph& graph, const Cut& cut) {
               (graph.value(id).shape ? to_string(graph.shape(id)) : "?");
   }
   fmt::format_to(std::back_inserter(svg), "<text x=\"{}\" y=\"{}\" class=\"io\">{}</text>\n",
-                 input_x, kMargin + kRow / 2, escaped(inputs));
+                 input_x, kMargin + kRow / 2, html_escaped(inputs));
   return svg + "</svg>\n";
 }
 
