@@ -95,7 +95,7 @@ std::string draw_text(const Graph& graph, const Cut& cut) {
   std::string text;
   size_t name_width = 4, type_width = 2;
   for (const NodeId id : ir::live_nodes(graph)) {
-    name_width = std::max(name_width, graph.node(id).name.size());
+    name_width = std::max(name_width, display_columns(clean_utf8(graph.node(id).name)));
     type_width = std::max(type_width, ir::op_type(graph.node(id).op).size());
   }
   for (const Part part : {Part::kBefore, Part::kDevice, Part::kHost}) {
