@@ -48,6 +48,22 @@ NodeSet with_ancestors(const Graph& graph, const ir::Uses& uses, const std::vect
   return set;
 }
 
+// What has to run before the device starts at `starts`: all they depend on, but nothing that itself
+// depends on one of them.
+NodeSet before_starts(const Graph& graph, const ir::Uses& uses, const std::vector<NodeId>& starts) {
+  NodeSet before = with_ancestors(graph, uses, starts);
+  NodeSet behind(graph.nodes.size(), false);
+  for (const NodeId id : starts) behind[id.index()] = true;
+  for (const NodeId id : ir::live_nodes(graph)) {
+    for (const ValueId input : graph.node(id).inputs) {
+      const NodeId producer = input.valid() ? uses.producer[input.index()] : NodeId();
+      if (producer.valid() && behind[producer.index()]) behind[id.index()] = true;
+    }
+    if (behind[id.index()]) before[id.index()] = false;
+  }
+  return before;
+}
+
 NodeSet reachable_supported(const Graph& graph, const ir::Uses& uses,
                             const std::vector<bool>& supported, const NodeSet& before) {
   NodeSet reachable(graph.nodes.size(), false);
@@ -94,6 +110,8 @@ NodeSet cheapest_device(const Graph& graph, const ir::Uses& uses, const NodeSet&
       computing.push_back(id);
     }
   }
+  // Without multiply-adds nothing has to be on the device, and the cheapest cut is to use none.
+  if (computing.empty()) return reachable;
   const NodeSet fixed = with_ancestors(graph, uses, computing);
   for (const NodeId id : ir::live_nodes(graph)) {
     if (before[id.index()]) continue;
@@ -170,6 +188,8 @@ Result<std::vector<NodeId>> named_nodes(const Graph& graph, const ir::Uses& uses
                                                         : "is made by no node; name a node");
     }
     for (const NodeId id : found) {
+      // A node that reads the tensor twice is listed twice.
+      if (std::find(ids.begin(), ids.end(), id) != ids.end()) continue;
       notes.push_back("'" + name + "' is a tensor; took node '" + graph.node(id).name + "'");
       ids.push_back(id);
     }
@@ -180,6 +200,11 @@ Result<std::vector<NodeId>> named_nodes(const Graph& graph, const ir::Uses& uses
 Result<NodeSet> named_device(const Graph& graph, const ir::Uses& uses,
                              const std::vector<bool>& supported, const NodeSet& before,
                              const std::vector<NodeId>& ends) {
+  for (const NodeId id : ends) {
+    if (!before[id.index()]) continue;
+    return invalid_input(graph.node(id).name,
+                         "is named as an end node, but lies in front of the start nodes");
+  }
   NodeSet device = with_ancestors(graph, uses, ends);
   for (size_t i = 0; i < device.size(); ++i) {
     if (before[i]) device[i] = false;
@@ -278,10 +303,10 @@ Result<Cut> make_cut(const Graph& graph, const ir::Uses& uses, const NodeSet& be
 Result<void> attach_codes(const Graph& graph, Cut& result) {
   result.fsq = find_fsq(graph);
   if (!result.fsq) return ok();
-  if (!ir::find_value(result.host, result.fsq->rounded)) {
-    result.notes.push_back(
-        "FSQ was found, but its Round is on the device; its codes are not "
-        "made available as outputs");
+  // Codes of a q that went through INT8 would not be exact.
+  if (!ir::find_node(result.host, result.fsq->round_node)) {
+    result.notes.push_back("FSQ was found, but its rounding '" + result.fsq->round_node +
+                           "' is not in the host part; its codes are not made available");
     return ok();
   }
   TRY_ASSIGN(result.host, add_code_outputs(std::move(result.host), *result.fsq));
@@ -297,8 +322,7 @@ Result<Cut> cut(const Graph& graph, const std::vector<bool>& supported, const Cu
   if (!options.start_nodes.empty()) {
     TRY_ASSIGN(const std::vector<NodeId> starts,
                named_nodes(graph, uses, options.start_nodes, End::kStart, notes));
-    before = with_ancestors(graph, uses, starts);
-    for (const NodeId id : starts) before[id.index()] = false;
+    before = before_starts(graph, uses, starts);
   }
   const NodeSet reachable = reachable_supported(graph, uses, supported, before);
   NodeSet device;

@@ -90,13 +90,12 @@ Tensor zero_point_tensor(const ScaleChoice& choice) {
   return Tensor::scalar<uint8_t>(static_cast<uint8_t>(choice.zero_point));
 }
 
-struct Builder {
-  Graph graph;
-  std::vector<ValueId> dequantized;  // indexed by value of the float graph; invalid: not a point
+struct Pair {
+  ValueId quantized, dequantized;
 };
 
 // Q and DQ behind point `id`, appended at the end; compact() sorts.
-Result<ValueId> add_pair(Graph& graph, ValueId id, const ScaleChoice& choice) {
+Result<Pair> add_pair(Graph& graph, ValueId id, const ScaleChoice& choice) {
   const std::string name = graph.value(id).name;
   const ValueId scale = ir::add_constant(graph, name + "_scale", Tensor::scalar(choice.scale));
   const ValueId zero = ir::add_constant(graph, name + "_zero_point", zero_point_tensor(choice));
@@ -105,7 +104,7 @@ Result<ValueId> add_pair(Graph& graph, ValueId id, const ScaleChoice& choice) {
   TRY_ASSIGN(const NodeId dequantize,
              ir::add_node(graph, name + "_DequantizeLinear", ir::DequantizeLinear{},
                           {graph.node(quantize).outputs[0], scale, zero}));
-  return graph.node(dequantize).outputs[0];
+  return Pair{graph.node(quantize).outputs[0], graph.node(dequantize).outputs[0]};
 }
 
 Result<ValueId> add_dequantized(Graph& graph, const std::string& name, Tensor quantized,
@@ -125,8 +124,7 @@ Result<Tensor> quantized_bias(const std::string& node, const std::vector<double>
   Tensor out(DType::kInt32, {static_cast<int64_t>(bias.size())});
   const std::span<int32_t> target = out.mutable_data<int32_t>();
   for (size_t i = 0; i < bias.size(); ++i) {
-    const double q =
-        std::nearbyint(bias[i] / static_cast<double>(scales[scales.size() == 1 ? 0 : i]));
+    const double q = std::nearbyint(bias[i] / static_cast<double>(scales[i]));
     if (!(std::abs(q) <= 2 * kBiasLimit - 1)) {
       return unsupported(node, "has a bias that does not fit its accumulator (or is not finite)");
     }
@@ -135,31 +133,49 @@ Result<Tensor> quantized_bias(const std::string& node, const std::vector<double>
   return out;
 }
 
+// The bias of a layer with `channels` outputs as one number per output; empty if it has none;
+// nullopt if it is not constant, or varies along more than the outputs (a Gemm's C may).
+std::optional<std::vector<double>> bias_per_channel(const Graph& graph, const ir::Node& node,
+                                                    size_t channels) {
+  if (node.inputs.size() < 3 || !node.inputs[2].valid()) return std::vector<double>();
+  const Tensor* constant = graph.constant(node.inputs[2]);
+  if (constant == nullptr) return std::nullopt;
+  std::vector<double> bias = constant->to_doubles();
+  if (bias.size() == 1) bias.assign(channels, bias[0]);
+  const bool along_outputs =
+      bias.size() == channels && (constant->size() == 1 || constant->shape().back() != 1);
+  if (!along_outputs) return std::nullopt;
+  return bias;
+}
+
+size_t output_channels(const Graph& graph, const ir::Node& node) {
+  const Shape& shape = graph.shape(node.outputs[0]);
+  const bool is_spatial = std::holds_alternative<ir::Conv>(node.op) ||
+                          std::holds_alternative<ir::ConvTranspose>(node.op);
+  return static_cast<size_t>(is_spatial ? shape[1] : shape.back());
+}
+
 Result<void> quantize_weights(Graph& graph, NodeId id, const ScaleChoice& input) {
   const std::string name = graph.node(id).name;
   const int64_t axis = channel_axis(graph, graph.node(id));
   const Tensor weights = *graph.constant(graph.node(id).inputs[1]);
-  std::vector<double> bias;
-  const bool with_bias = graph.node(id).inputs.size() > 2 && graph.node(id).inputs[2].valid();
-  if (with_bias) {
-    const Tensor* constant = graph.constant(graph.node(id).inputs[2]);
-    if (constant == nullptr) return unsupported(name, "has a bias that is not a constant");
-    bias = constant->to_doubles();
+  const std::optional<std::vector<double>> bias =
+      bias_per_channel(graph, graph.node(id), output_channels(graph, graph.node(id)));
+  for (const double weight : weights.to_doubles()) {
+    if (!std::isfinite(weight)) return invalid_input(name, "has a weight that is NaN or infinite");
   }
-  const std::vector<float> scales = weight_scales(weights, axis, bias, input.scale);
+  const std::vector<float> scales =
+      weight_scales(weights, axis, bias.value_or(std::vector<double>()), input.scale);
   TRY_ASSIGN(graph.node(id).inputs[1],
              add_dequantized(graph, name + "_weight", quantized_weights(weights, axis, scales),
                              scales, axis));
-  if (!with_bias) return ok();
-  std::vector<float> bias_scales(scales.size());
-  for (size_t i = 0; i < scales.size(); ++i) bias_scales[i] = input.scale * scales[i];
-  const size_t channels = bias.size();
-  if (bias_scales.size() == 1) bias_scales.assign(channels, bias_scales[0]);
-  if (bias_scales.size() != channels) {
-    // Gemm's C may be one number for all columns.
-    bias.assign(bias_scales.size(), bias.empty() ? 0.0 : bias[0]);
+  // A bias that is more than one number per output stays in float, and the layer with it.
+  if (!bias || bias->empty()) return ok();
+  std::vector<float> bias_scales(bias->size());
+  for (size_t i = 0; i < bias_scales.size(); ++i) {
+    bias_scales[i] = input.scale * scales[scales.size() == 1 ? 0 : i];
   }
-  TRY_ASSIGN(Tensor quantized, quantized_bias(name, bias, bias_scales));
+  TRY_ASSIGN(Tensor quantized, quantized_bias(name, *bias, bias_scales));
   TRY_ASSIGN(graph.node(id).inputs[2],
              add_dequantized(graph, name + "_bias", std::move(quantized), bias_scales, 0));
   return ok();
@@ -183,15 +199,18 @@ void swap_output_names(Graph& graph, const std::vector<ValueId>& dequantized) {
 
 }  // namespace
 
-Result<Graph> build_qdq(const Graph& device, const Points& points,
-                        const std::vector<ScaleChoice>& scales) {
+Result<Qdq> build_qdq(const Graph& device, const Points& points,
+                      const std::vector<ScaleChoice>& scales) {
   Graph graph = device;
   const std::vector<NodeId> originals = ir::live_nodes(graph);
   std::vector<ValueId> dequantized(graph.values.size());
+  std::vector<std::string> quantized(graph.values.size());
   for (size_t i = 0; i < device.values.size(); ++i) {
     if (!points.is_point[i]) continue;
     const size_t shared = points.same_scale[i].index();
-    TRY_ASSIGN(dequantized[i], add_pair(graph, ValueId(i), scales[shared]));
+    TRY_ASSIGN(const Pair pair, add_pair(graph, ValueId(i), scales[shared]));
+    dequantized[i] = pair.dequantized;
+    quantized[i] = graph.value(pair.quantized).name;
   }
   for (const NodeId id : originals) {
     const ValueId first = graph.node(id).inputs.empty() ? ValueId() : graph.node(id).inputs[0];
@@ -205,7 +224,7 @@ Result<Graph> build_qdq(const Graph& device, const Points& points,
   TRY_ASSIGN(graph, ir::compact(std::move(graph)));
   TRY_ASSIGN(graph, ir::infer_shapes(std::move(graph)));
   TRY(ir::verify(graph));
-  return graph;
+  return Qdq{std::move(graph), std::move(quantized)};
 }
 
 }  // namespace graupel::quantize

@@ -1,7 +1,7 @@
 // Writing the QDQ graph once every point has its scale. Test: build_qdq_test.cc.
 #pragma once
 
-#include <map>
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
@@ -10,10 +10,16 @@
 
 namespace graupel::quantize {
 
+struct Qdq {
+  ir::Graph graph;
+  std::vector<std::string> quantized;  // indexed by value of the float graph: name of its bytes
+};
+
 // `scales[value]` for every point of `points`. Weights become int8 constants (per output channel,
 // [-127, 127]) and biases int32 constants (scale s_x * s_w), each behind a DequantizeLinear.
-// Errors: kUnsupported naming a node whose accumulator could exceed int32 at any weight scale.
-Result<ir::Graph> build_qdq(const ir::Graph& device, const Points& points,
-                            const std::vector<ScaleChoice>& scales);
+// Errors: kInvalidInput naming a node with weights that are NaN or infinite, kUnsupported naming a
+// node whose bias does not fit.
+Result<Qdq> build_qdq(const ir::Graph& device, const Points& points,
+                      const std::vector<ScaleChoice>& scales);
 
 }  // namespace graupel::quantize

@@ -14,7 +14,7 @@ namespace graupel::quantize {
 namespace {
 
 constexpr int kSearchSteps = 64;
-constexpr size_t kQuantizedBins = 128;
+constexpr size_t kQuantizedBins = 128;  // magnitudes of int8
 
 Range observed(const Histogram& histogram) {
   return {std::min(0.0, histogram.minimum()), std::max(0.0, histogram.maximum())};
@@ -79,6 +79,8 @@ std::vector<double> magnitudes(const Histogram& histogram) {
     const size_t magnitude = bin >= half ? bin - half : half - 1 - bin;
     counts[magnitude] += static_cast<double>(histogram.bins()[bin]);
   }
+  // What a Relu sets to zero is exact at any scale; counted, it would outweigh all the rest.
+  counts[0] = std::min(counts[0], counts[1]);
   return counts;
 }
 

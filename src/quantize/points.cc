@@ -124,7 +124,7 @@ Points find_points(const Graph& graph) {
   for (const NodeId id : ir::live_nodes(graph)) {
     const ir::Node& node = graph.node(id);
     for (const ValueId output : node.outputs) {
-      if (!output.valid() || !is_float(graph.value(output).dtype)) continue;
+      if (!output.valid() || graph.value(output).dtype != DType::kFloat32) continue;
       const std::vector<NodeId>& readers = uses.readers[output.index()];
       const bool clamped_next =
           readers.size() == 1 && is_fused_clamp(graph, uses, graph.node(readers[0]));
