@@ -217,7 +217,10 @@ int64_t product(const Shape& shape, size_t begin, size_t end) {
   bool has_zero = false;
   for (size_t i = begin; i < end; ++i) {
     if (shape[i] == 0) has_zero = true;
-    if (shape[i] > 0) count *= shape[i];
+    // Part of a shape whose other dimensions are zero may be beyond int64: it saturates.
+    if (shape[i] > 0 && __builtin_mul_overflow(count, shape[i], &count)) {
+      count = std::numeric_limits<int64_t>::max();
+    }
   }
   return has_zero ? 0 : count;
 }

@@ -124,6 +124,7 @@ Out saturate_cast(In value) {
 Result<Shape> broadcast(const Shape& a, const Shape& b);
 // Strides of a tensor of `shape` walked as `out`: 0 where a dimension is repeated.
 std::vector<int64_t> broadcast_strides(const Shape& shape, const Shape& out);
+// Of dimensions [begin, end); saturates. 0 if one of them is 0.
 int64_t product(const Shape& shape, size_t begin, size_t end);
 inline int64_t product(const Shape& shape) { return product(shape, 0, shape.size()); }
 
@@ -271,12 +272,10 @@ Result<Outputs> eval(const Opaque& op, const Call& call);
 
 template <class F>
 void for_each_window(int64_t planes, const std::vector<WindowAxis>& axes, F visit) {
+  if (planes == 0) return;  // else the caller has allocated an output per position
   const size_t rank = axes.size();
   int64_t positions = 1;
-  for (const WindowAxis& axis : axes) {
-    positions *= axis.out;
-  }
-  if (positions == 0 || planes == 0) return;
+  for (const WindowAxis& axis : axes) positions *= axis.out;
   std::vector<int64_t> index(rank, 0), offsets, next;
   for (int64_t position = 0; position < positions; ++position) {
     int64_t rest = position;

@@ -141,11 +141,7 @@ Op read_average_pool(NodeReader& node) {
   if (node.opset >= 7) op.count_include_pad = node.attributes.flag("count_include_pad", false);
   if (node.opset >= 10) op.ceil_mode = node.attributes.flag("ceil_mode", false);
   if (node.opset >= 19) read_dilations(node, op.window);
-  const auto not_one = [](int64_t dilation) { return dilation != 1; };
-  if (std::any_of(op.window.dilations.begin(), op.window.dilations.end(), not_one)) {
-    node.attributes.refuse("has dilations, which exist only since opset 19");
-  }
-  op.window.dilations.assign(op.window.kernel.size(), 1);
+  if (op.window.dilations.empty()) op.window.dilations.assign(op.window.kernel.size(), 1);
   check_lengths(node, op.window);
   if (is_same(op.window.auto_pad)) resolve_same_pads(op.window, node.shape(0));
   return op;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "onnx/node_writer.h"
 
@@ -212,6 +213,11 @@ void write(NodeWriter& node, const ir::TopK& op) {
 void write(NodeWriter& node, const ir::Flatten& op) { node.set("axis", op.axis); }
 void write(NodeWriter& node, const ir::Reshape& op) {
   if (!op.allow_zero) return;
+  if (node.writer.opset < 14) {  // without a 0 in the shape the flag says nothing
+    const Tensor* const shape = node.constant(1);
+    const std::vector<int64_t> dims = shape == nullptr ? Ints{0} : shape->to_int64s();
+    if (std::find(dims.begin(), dims.end(), 0) == dims.end()) return;
+  }
   since(node, 14);
   node.set("allowzero", int64_t{1});
 }
@@ -242,7 +248,14 @@ void write(NodeWriter& node, const ir::ConstantOfShape& op) {
 }
 void write(NodeWriter& node, const ir::ShapeOf& op) {
   if (op.start == 0 && !op.end) return;
-  if (node.writer.opset < 15) return node.refuse("Shape has start and end since opset 15");
+  if (node.writer.opset < 15) {
+    const std::string whole = node.emit("whole", "Shape", {node.inputs[0]});
+    const int64_t end = op.end.value_or(std::numeric_limits<int64_t>::max());
+    node.proto.set_op_type("Slice");
+    node.inputs = {whole, node.add_constant("start", Tensor::of<int64_t>({1}, {op.start})),
+                   node.add_constant("end", Tensor::of<int64_t>({1}, {end}))};
+    return;
+  }
   node.set("start", op.start);
   if (op.end) node.set("end", *op.end);
 }
