@@ -2,7 +2,7 @@
 //
 // The region is evaluated once on the centres of the point's histogram and, for every candidate
 // scale, on its at most 256 dequantised codes. The histogram is that of all channels together, so
-// each channel counts alike. Test: region_test.cc.
+// each channel counts alike. Test: quantize_test.cc.
 #include "quantize/region.h"
 
 #include <algorithm>

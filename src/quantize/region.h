@@ -1,5 +1,5 @@
 // The error of a scale where it matters: behind the elementwise functions that read the tensor.
-// Test: region_test.cc.
+// Test: quantize_test.cc.
 #pragma once
 
 #include <optional>
