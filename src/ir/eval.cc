@@ -274,7 +274,10 @@ Result<std::vector<Tensor>> run_plan(const Plan& plan, std::span<const Tensor> i
                                      const EvalOptions& options, size_t window) {
   const Graph& graph = plan.graph;
   Run run{std::vector<std::optional<Tensor>>(graph.values.size()), 0};
-  for (size_t i = 0; i < inputs.size(); ++i) run.values[graph.inputs[i].index()] = inputs[i];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    run.live_bytes += inputs[i].size_bytes();
+    run.values[graph.inputs[i].index()] = inputs[i];
+  }
   for (const Step& step : plan.steps) {
     const std::vector<ValueId> ids = outputs_of(plan, step);
     const bool folded = !ids.empty() && std::all_of(ids.begin(), ids.end(), [&](ValueId id) {

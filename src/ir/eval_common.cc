@@ -1,6 +1,6 @@
 // What the evaluator's families share: input checks, the memory budget, broadcasting, windows,
 // and conversion between dtypes. See eval_internal.h. Reference: ONNX operator semantics, opset 17.
-// Test: eval_elementwise_test.cc, eval_conv_test.cc.
+// Test: eval_test.cc, eval_pool_test.cc, eval_conv_test.cc.
 #include <cstring>
 
 #include "ir/eval_internal.h"

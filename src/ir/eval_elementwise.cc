@@ -2,7 +2,7 @@
 //
 // Idea: each scalar function is a small lambda; one loop per arity applies it. float32 computes in
 // float; integers wrap modulo their width (the dispatcher narrows), and a zero divisor is an error.
-// Reference: ONNX operator semantics, opset 17. Test: eval_elementwise_test.cc.
+// Reference: ONNX operator semantics, opset 17. Test: tests/conformance.
 #include <cstring>
 
 #include "ir/eval_internal.h"

@@ -32,8 +32,6 @@ ValueId input_of(const Node& node, size_t index) {
   return index < node.inputs.size() ? node.inputs[index] : ValueId();
 }
 
-bool is_byte(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
-
 // Scale and zero point of a (De)QuantizeLinear node, if they are constants of scalar kind.
 struct ScalarScale {
   float scale = 1.0f;
@@ -107,7 +105,7 @@ bool take_bias(const Finder& finder, ValueId value, const Tensor& weight_scale, 
   if (!value.valid()) return true;
   const std::optional<ConstantOperand> operand = constant_operand(finder, value);
   if (!operand || operand->values->dtype() != DType::kInt32 ||
-      static_cast<int64_t>(operand->values->size()) != features ||
+      static_cast<int64_t>(operand->values->size()) != features || operand->values->rank() == 0 ||
       operand->values->shape().back() != features) {
     return false;
   }
@@ -189,50 +187,63 @@ bool take_activation(const Graph& graph, const Node& node, IntegerGroup& group) 
   return true;
 }
 
-std::optional<IntegerGroup> group_at(const Finder& finder, NodeId id) {
-  const Graph& graph = finder.graph;
-  const Node& head = graph.node(id);
-  if (!std::holds_alternative<Conv>(head.op) && !std::holds_alternative<Gemm>(head.op) &&
-      !std::holds_alternative<MatMul>(head.op) && !std::holds_alternative<GlobalPool>(head.op) &&
-      !std::holds_alternative<AveragePool>(head.op)) {
-    return {};
-  }
-  if (head.outputs.size() != 1) return {};
-  const Node* source = nullptr;
-  if (finder.maker<DequantizeLinear>(input_of(head, 0), &source) == nullptr) return {};
-  const std::optional<ScalarScale> in = scalar_of(graph, *source);
-  const ValueId x = input_of(*source, 0);
-  if (!in || !x.valid() || !is_byte(graph.value(x).dtype)) return {};
+bool is_head(const Op& op) {
+  return std::holds_alternative<Conv>(op) || std::holds_alternative<Gemm>(op) ||
+         std::holds_alternative<MatMul>(op) || std::holds_alternative<GlobalPool>(op) ||
+         std::holds_alternative<AveragePool>(op);
+}
 
+// The quantised input of the head.
+bool take_input(const Finder& finder, const Node& head, IntegerGroup& group) {
+  const Node* source = nullptr;
+  if (finder.maker<DequantizeLinear>(input_of(head, 0), &source) == nullptr) return false;
+  const std::optional<ScalarScale> scale = scalar_of(finder.graph, *source);
+  const ValueId x = input_of(*source, 0);
+  if (!scale || !x.valid() || !is_byte(finder.graph.value(x).dtype)) return false;
+  group.x = x;
+  group.x_scale = scale->scale;
+  group.x_zero_point = scale->zero_point;
+  return true;
+}
+
+// What follows the head: one activation or none, then the QuantizeLinear.
+bool take_output(const Finder& finder, const Node& head, IntegerGroup& group) {
+  const Graph& graph = finder.graph;
+  ValueId value = head.outputs[0];
+  const Node* activation = nullptr;
+  NodeId next = finder.only_reader(value);
+  if (next.valid() && !std::holds_alternative<QuantizeLinear>(graph.node(next).op)) {
+    activation = &graph.node(next);
+    if (activation->outputs.size() != 1 || input_of(*activation, 0) != value) return false;
+    group.members.push_back(next);
+    value = activation->outputs[0];
+    next = finder.only_reader(value);
+  }
+  if (!next.valid() || !std::holds_alternative<QuantizeLinear>(graph.node(next).op)) return false;
+  const Node& tail = graph.node(next);
+  const std::optional<ScalarScale> scale = scalar_of(graph, tail);
+  if (!scale || tail.outputs.size() != 1 || input_of(tail, 0) != value) return false;
+  const Result<int32_t> zero = scalar_zero_point(scale->zero_point);
+  if (!zero.ok()) return false;
+  group.members.push_back(next);
+  group.y = tail.outputs[0];
+  group.y_scale = scale->scale;
+  group.y_dtype = scale->zero_point != nullptr ? scale->zero_point->dtype() : DType::kUInt8;
+  group.y_zero_point = zero.value();
+  group.y_range = range_of(group.y_dtype);
+  return activation == nullptr || take_activation(graph, *activation, group);
+}
+
+std::optional<IntegerGroup> group_at(const Finder& finder, NodeId id) {
+  const Node& head = finder.graph.node(id);
+  if (!is_head(head.op) || head.outputs.size() != 1) return {};
   IntegerGroup group;
   group.head = id;
   group.members = {id};
-  group.x = x;
-  group.x_scale = in->scale;
-  group.x_zero_point = in->zero_point;
-  const Node* activation = nullptr;
-  NodeId next = finder.only_reader(head.outputs[0]);
-  if (next.valid() && !std::holds_alternative<QuantizeLinear>(graph.node(next).op)) {
-    activation = &graph.node(next);
-    if (activation->outputs.size() != 1 || input_of(*activation, 0) != head.outputs[0]) return {};
-    group.members.push_back(next);
-    next = finder.only_reader(activation->outputs[0]);
+  if (!take_input(finder, head, group) || !take_output(finder, head, group) ||
+      !take_operands(finder, head, group)) {
+    return {};
   }
-  if (!next.valid() || !std::holds_alternative<QuantizeLinear>(graph.node(next).op)) return {};
-  const Node& tail = graph.node(next);
-  const ValueId quantized = activation != nullptr ? activation->outputs[0] : head.outputs[0];
-  const std::optional<ScalarScale> out = scalar_of(graph, tail);
-  if (!out || tail.outputs.size() != 1 || input_of(tail, 0) != quantized) return {};
-  group.members.push_back(next);
-  group.y = tail.outputs[0];
-  group.y_scale = out->scale;
-  group.y_dtype = out->zero_point != nullptr ? out->zero_point->dtype() : DType::kUInt8;
-  const Result<int32_t> zero = scalar_zero_point(out->zero_point);
-  if (!zero.ok()) return {};
-  group.y_zero_point = zero.value();
-  group.y_range = range_of(group.y_dtype);
-  if (activation != nullptr && !take_activation(graph, *activation, group)) return {};
-  if (!take_operands(finder, head, group)) return {};
   return group;
 }
 
@@ -240,17 +251,7 @@ std::optional<IntegerGroup> group_at(const Finder& finder, NodeId id) {
 Result<Tensor> finish(const Call& budget, const IntegerGroup& group, const Shape& shape,
                       std::span<const int32_t> sums, AxisBlocks blocks) {
   TRY_ASSIGN(Tensor y, allocate(budget, group.y_dtype, shape));
-  uint8_t* out = raw_bytes(y);
-  const auto count = static_cast<int64_t>(sums.size());
-  for (int64_t start = 0; start < count; start += blocks.inner) {
-    const float multiplier = group.multipliers[static_cast<size_t>(
-        group.multipliers.size() == 1 ? 0 : start / blocks.inner % blocks.count)];
-    for (int64_t i = start; i < std::min(count, start + blocks.inner); ++i) {
-      const float scaled = static_cast<float>(sums[static_cast<size_t>(i)]) * multiplier;
-      out[i] = static_cast<uint8_t>(
-          quantize_value(scaled, group.y_zero_point, group.y_range.low, group.y_range.high));
-    }
-  }
+  requantize(sums, group.multipliers, blocks, group.y_zero_point, group.y_range, y);
   return y;
 }
 

@@ -231,6 +231,7 @@ inline int32_t quantize_value(float value, int32_t zero_point, int32_t low, int3
 struct IntRange {
   int32_t low = 0, high = 0;
 };
+inline bool is_byte(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
 inline IntRange range_of(DType dtype) {
   return dtype == DType::kInt8 ? IntRange{-128, 127} : IntRange{0, 255};
 }
@@ -254,9 +255,10 @@ Result<std::vector<int32_t>> exact_convolution(const Call& call, std::span<const
 Result<std::vector<int32_t>> exact_matmul(const Call& call, std::span<const int32_t> a,
                                           std::span<const int32_t> b, const MatMulShape& shape,
                                           std::span<const int32_t> bias);
-// y = quantize_value(float(accumulator) * multiplier): multiplier has blocks.count entries.
+// y = quantize_value(float(accumulator) * multiplier), in `range`: `multipliers` has one entry or
+// blocks.count.
 void requantize(std::span<const int32_t> accumulators, std::span<const float> multipliers,
-                AxisBlocks blocks, int32_t zero_point, Tensor& y);
+                AxisBlocks blocks, int32_t zero_point, IntRange range, Tensor& y);
 // The value of a scalar (or one-element) int8, uint8 or int32 zero point; 0 if absent.
 Result<int32_t> scalar_zero_point(const Tensor* tensor);
 Result<float> scalar_scale(const Tensor* tensor);

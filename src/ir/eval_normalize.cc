@@ -3,7 +3,7 @@
 //
 // Idea: plain two-pass sums in ascending order, in the input's float type.
 // Reference: ONNX BatchNormalization-15, LayerNormalization-17, LRN-13, Softmax-13.
-// Test: eval_normalize_test.cc.
+// Test: tests/conformance, onnx/versions_test.cc.
 #include "ir/eval_internal.h"
 
 namespace graupel::ir::evaluator {

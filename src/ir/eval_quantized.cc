@@ -4,13 +4,11 @@
 // Idea: zero points are subtracted first; products are then summed exactly (32-bit arithmetic when
 // the weights prove that it cannot wrap, else 64-bit with a check), and requantised with one
 // float32 multiplication. Reference: docs/formats/int8.md, ONNX QLinearConv-10, QuantizeLinear-13.
-// Test: eval_quantized_test.cc.
+// Test: eval_integer_test.cc.
 #include "ir/eval_internal.h"
 
 namespace graupel::ir::evaluator {
 namespace {
-
-bool is_byte(DType dtype) { return dtype == DType::kInt8 || dtype == DType::kUInt8; }
 
 int32_t byte_at(const Tensor& tensor, size_t i) {
   return tensor.dtype() == DType::kInt8 ? static_cast<int32_t>(tensor.data<int8_t>()[i])
@@ -224,8 +222,7 @@ Result<std::vector<int32_t>> exact_matmul(const Call& call, std::span<const int3
 }
 
 void requantize(std::span<const int32_t> accumulators, std::span<const float> multipliers,
-                AxisBlocks blocks, int32_t zero_point, Tensor& y) {
-  const IntRange range = range_of(y.dtype());
+                AxisBlocks blocks, int32_t zero_point, IntRange range, Tensor& y) {
   uint8_t* out = raw_bytes(y);
   const auto count = static_cast<int64_t>(accumulators.size());
   for (int64_t start = 0; start < count; start += blocks.inner) {
@@ -314,7 +311,7 @@ Result<Outputs> eval(const QLinearConv& op, const Call& call) {
              allocate(call, y_zero.dtype(), conv_output_shape(x.shape(), weight.shape(), axes)));
   const int64_t plane = product(y.shape(), 2, y.rank());
   requantize(sums, scales, {std::max<int64_t>(1, features), std::max<int64_t>(1, plane)}, zero_y,
-             y);
+             range_of(y.dtype()), y);
   return one(std::move(y));
 }
 
@@ -336,7 +333,7 @@ Result<Outputs> eval(const QLinearMatMul&, const Call& call) {
   TRY_ASSIGN(const std::vector<int32_t> b_values, centered(call, b, call.input(5), {columns, 1}));
   TRY_ASSIGN(const std::vector<int32_t> sums, exact_matmul(call, a_values, b_values, shape, {}));
   TRY_ASSIGN(Tensor y, allocate(call, y_zero.dtype(), shape.out));
-  requantize(sums, scales, {columns, 1}, zero_y, y);
+  requantize(sums, scales, {columns, 1}, zero_y, range_of(y.dtype()), y);
   return one(std::move(y));
 }
 

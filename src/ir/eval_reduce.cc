@@ -2,7 +2,8 @@
 //
 // Idea: the offsets of kept and of reduced elements are listed once; each output folds its list in
 // ascending order. Sums start from zero.
-// Reference: ONNX ReduceSum-13, ArgMax-13, CumSum-14, TopK-11. Test: eval_reduce_test.cc.
+// Reference: ONNX ReduceSum-13, ArgMax-13, CumSum-14, TopK-11. Test: tests/conformance,
+// onnx/versions_test.cc.
 #include <numeric>
 
 #include "ir/eval_internal.h"

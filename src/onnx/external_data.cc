@@ -4,7 +4,7 @@
 // path: relative only, no "..", and after following links still below the model's folder. The
 // range is checked against the file's size before anything is allocated.
 // Reference: https://github.com/onnx/onnx/blob/main/docs/ExternalData.md.
-// Test: external_data_test.cc.
+// Test: hostile_test.cc.
 #include "onnx/external_data.h"
 
 #include <fcntl.h>

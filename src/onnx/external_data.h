@@ -1,5 +1,5 @@
 // Tensor bytes that lie in files beside the model, and read-only views of whole files.
-// Test: external_data_test.cc.
+// Test: hostile_test.cc.
 #pragma once
 
 #include <cstdint>

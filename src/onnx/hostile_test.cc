@@ -81,6 +81,20 @@ TEST(Hostile, ManyEmptyNodesAreRefusedBeforeTheyTakeMemory) {
   EXPECT_NE(read.error().what.find("tiny parts"), std::string::npos) << read.error().message();
 }
 
+// A packed varint of one byte takes eight in memory.
+TEST(Hostile, ManyTinyNumbersAreRefusedBeforeTheyTakeMemory) {
+  TestModel model(13);
+  model.input("x", {1}).output("y").node("Relu", {"x"}, {"y"});
+  auto& tensor = *model.model.mutable_graph()->add_initializer();
+  tensor.set_name("t");
+  tensor.set_data_type(7);
+  tensor.add_dims(20'000'000);
+  tensor.mutable_int64_data()->Resize(20'000'000, 1);
+  const Result<ir::Graph> read = parse_model(model.bytes());
+  ASSERT_FALSE(read.ok());
+  EXPECT_NE(read.error().what.find("tiny parts"), std::string::npos) << read.error().message();
+}
+
 // ---- external data ----
 
 class ExternalData : public testing::Test {

@@ -1,4 +1,4 @@
-// One IR node on its way into a GraphProto. Test: writer_test.cc.
+// One IR node on its way into a GraphProto. Test: versions_test.cc, corpus_test.cc.
 #pragma once
 
 #include <map>

@@ -4,7 +4,7 @@
 // node and with the semantics of the operator's own version; writing takes that form to any opset
 // from 11 to 17. Protobuf stays behind this header.
 // Reference: https://github.com/onnx/onnx/blob/main/docs/IR.md and docs/Changelog.md.
-// Test: reader_test.cc, writer_test.cc, hostile_test.cc, corpus_test.cc.
+// Test: reader_test.cc, versions_test.cc, hostile_test.cc, corpus_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -206,7 +206,7 @@ Result<::onnx::ModelProto> read_model_proto(const std::string& path) {
   TRY_ASSIGN(const MappedFile file, map_file(path));
   if (file.size() > kProtobufLimitBytes) return too_large(path);
   Result<::onnx::ModelProto> model = parse_model_proto(file.bytes());
-  if (!model.ok()) return Error(std::move(model).error().code, path, model.error().what);
+  if (!model.ok()) return Error{model.error().code, path, model.error().what};
   return model;
 }
 

@@ -1,7 +1,7 @@
 // Operators that take several nodes in the IR, quantisation, and Resize with its ancestors.
 //
 // Reference: ONNX Changelog (Gelu 20, Mish 18, GroupNormalization 18 and 21, Resize 10 to 19,
-// Upsample 7 and 9, QuantizeLinear 10 to 21). Test: reader_test.cc.
+// Upsample 7 and 9, QuantizeLinear 10 to 21). Test: reader_test.cc, versions_test.cc.
 #include <fmt/format.h>
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // Layers of networks: convolutions, pools, normalisations, softmax, resize.
-// Reference: ONNX Changelog, each operator's versions. Test: reader_test.cc.
+// Reference: ONNX Changelog, each operator's versions. Test: reader_test.cc, versions_test.cc.
 #include <fmt/format.h>
 #include <algorithm>
 

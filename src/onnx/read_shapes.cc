@@ -1,5 +1,5 @@
 // Operators that move data: reshape, slice, pad, split, cast, constants of shape, resize.
-// Reference: ONNX Changelog, each operator's versions. Test: reader_test.cc.
+// Reference: ONNX Changelog, each operator's versions. Test: reader_test.cc, versions_test.cc.
 #include <fmt/format.h>
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // What a model's file declares, without building a Graph. See ModelSummary in onnx.h.
-// Test: summary_test.cc.
+// Test: hostile_test.cc (FlippedBitsNeverCrash).
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -17,7 +17,7 @@ namespace {
 enum class Kind { kLeaf, kText, kModel, kGraph, kNode, kAttribute, kTensor, kType, kSmall };
 
 constexpr uint64_t kFreeBytes = uint64_t{64} << 20;
-constexpr uint64_t kBytesPerByte = 8;
+constexpr uint64_t kBytesPerByte = 3;
 constexpr int kMaxDepth = 100;
 
 uint64_t object_size_bytes(Kind kind) {
@@ -75,6 +75,15 @@ Kind attribute_field(uint64_t field) {
   }
 }
 
+// Bytes in memory per byte on the wire of a field that is no message: a packed varint takes one
+// byte there and four or eight here, all else is copied.
+uint64_t leaf_bytes_per_byte(Kind parent, uint64_t field) {
+  if (parent == Kind::kTensor && field == 5) return 4;  // int32_data
+  if (parent == Kind::kTensor && (field == 1 || field == 7 || field == 11)) return 8;
+  if (parent == Kind::kAttribute && field == 8) return 8;  // ints
+  return 1;
+}
+
 // What the bytes of a length-delimited field of a message hold.
 Kind child_kind(Kind parent, uint64_t field) {
   switch (parent) {
@@ -128,8 +137,14 @@ Error broken(const Scan& scan) {
                              scan.offset, scan.bytes.size()));
 }
 
-// One message in [scan.offset, end). Text and unknown messages count as 80 bytes per 2 of wire at
-// most: their own fields are not looked at, so their size is added as the worst case of strings.
+Error too_many_parts() {
+  return corrupt("model",
+                 "is built from so many tiny parts that reading it would take more than 64 MiB "
+                 "plus 3 times its size; save its tensors as raw data");
+}
+
+// One message in [scan.offset, end). The fields of types and of small messages are not looked
+// at: each of their bytes counts as 16, which a message of two bytes per dimension can reach.
 Result<void> scan_message(Scan& scan, Kind kind, size_t end, int depth) {
   if (depth > kMaxDepth) return corrupt("model", "nests more than 100 levels deep");
   while (scan.offset < end) {
@@ -138,22 +153,23 @@ Result<void> scan_message(Scan& scan, Kind kind, size_t end, int depth) {
     const uint64_t wire_type = *tag & 7;
     if (wire_type == 0) {
       if (!read_varint(scan, end)) return broken(scan);
+      scan.cost_bytes += sizeof(uint64_t);  // perhaps one of many unpacked numbers
     } else if (wire_type == 1 || wire_type == 5) {
       if (!skip(scan, end, wire_type == 1 ? 8 : 4)) return broken(scan);
     } else if (wire_type == 2) {
       const std::optional<uint64_t> size = read_varint(scan, end);
       if (!size || *size > end - scan.offset) return broken(scan);
       const Kind child = child_kind(kind, *tag >> 3);
-      scan.cost_bytes += object_size_bytes(child);
-      if (child == Kind::kType || child == Kind::kSmall) scan.cost_bytes += 16 * *size;
-      if (scan.cost_bytes > scan.limit_bytes) {
-        return corrupt("model",
-                       "is built from so many tiny parts that reading it would take more "
-                       "than 64 MiB plus 8 times its size");
-      }
-      const size_t child_end = scan.offset + static_cast<size_t>(*size);
       const bool enter = child == Kind::kGraph || child == Kind::kNode ||
                          child == Kind::kAttribute || child == Kind::kTensor;
+      scan.cost_bytes += object_size_bytes(child);
+      if (child == Kind::kType || child == Kind::kSmall) {
+        scan.cost_bytes += 16 * *size;
+      } else if (!enter) {
+        scan.cost_bytes += *size * leaf_bytes_per_byte(kind, *tag >> 3);
+      }
+      if (scan.cost_bytes > scan.limit_bytes) return too_many_parts();
+      const size_t child_end = scan.offset + static_cast<size_t>(*size);
       if (enter) TRY(scan_message(scan, child, child_end, depth + 1));
       scan.offset = child_end;
     } else {

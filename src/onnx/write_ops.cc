@@ -2,7 +2,7 @@
 //
 // Idea: one overload per operator struct; where opsets 11 to 16 know another form (attributes for
 // inputs, no per-axis softmax), the overload writes that form or refuses.
-// Reference: ONNX Changelog. Test: writer_test.cc.
+// Reference: ONNX Changelog. Test: versions_test.cc, corpus_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
