@@ -47,7 +47,6 @@ struct Decision {
   std::vector<ir::ValueId> sources;  // values it reads: quantised ones for the byte forms
 };
 
-// A window of any spatial rank up to 2 as the plan has it.
 struct Lowering {
   run::Plan plan;
   std::vector<BufferId> roots;  // by buffer: the buffer whose memory it shares (itself)
@@ -132,9 +131,6 @@ run::Strides broadcast_strides(const Shape& shape, const Shape& out);
 
 // ---- windows (windows.cc) ----
 
-struct PoolCounts {
-  std::vector<float> counts;  // [out_h][out_w]: elements that count for each output
-};
 // Error kUnsupported for other than 1 or 2 spatial dimensions, or negative pads.
 Result<run::Window2d> window_of(const ir::Node& node, const ir::Window& window, const Shape& kernel,
                                 const Shape& x, const Shape& y);

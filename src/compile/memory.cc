@@ -4,7 +4,8 @@
 // the start, outputs to the end). Buffers are placed from the largest to the smallest, each into
 // the smallest gap that is free over its whole life. The lower bound is the largest sum of
 // lives at one step; no placement can do better.
-// Reference: greedy by size, Pisarchyk and Lee 2020 (arXiv 2001.03288). Test: memory_test.cc.
+// Reference: greedy by size, Pisarchyk and Lee 2020 (arXiv 2001.03288). Test: compile_test.cc
+// (arena against the bound).
 #include <algorithm>
 #include <limits>
 

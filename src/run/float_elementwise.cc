@@ -2,7 +2,7 @@
 //
 // Idea: each function is the same expression as the reference evaluator's (src/ir), so the host
 // part gives the same bits; integers wrap. One loop per arity, strides for broadcasting.
-// Reference: ONNX operator semantics, opset 17. Test: float_steps_test.cc, and compile_test.cc
+// Reference: ONNX operator semantics, opset 17. Test: compile_test.cc, bit for bit
 // against the evaluator.
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 //
 // Idea: every float sum takes its terms in the reference evaluator's order (inner index ascending,
 // from zero, bias last), so the bits agree; independent outputs may be computed side by side.
-// Reference: ONNX operator semantics, opset 17. Test: float_steps_test.cc, and compile_test.cc
+// Reference: ONNX operator semantics, opset 17. Test: compile_test.cc, bit for bit
 // against the evaluator.
 #include <algorithm>
 #include <cmath>
