@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "base/files.h"
 #include "deploy/json.h"
 #include "run/load.h"
@@ -67,6 +69,8 @@ Result<Parsed> parse(const std::string& path, const ParseOptions& options) {
   parsed.file_sha256 = std::move(loaded.sha256);
   parsed.file_bytes = loaded.size_bytes;
   parsed.original = std::move(loaded.original);
+  // What people call the network; exporters write "main_graph" or "torch_jit" into the file.
+  parsed.original.name = std::filesystem::path(path).stem().string();
   parsed.class_names = options.class_names;
   TRY_ASSIGN(parsed.target, check::load_target(options.target));
   const auto named = [&](Error error) { return std::move(error).within(path); };

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kProbedWindows = 64;
 constexpr double kLargeMagnitude = 100.0;  // z-scored or scaled inputs stay far below
 constexpr double kMeanShift = 1.0;         // in training standard deviations, median of channels
-constexpr double kVarianceRatio = 4.0;
+constexpr double kVarianceRatio = 2.0;     // either way, median of channels
 constexpr double kRepeatedShare = 0.5;
 
 using Findings = std::vector<CalibrationFinding>;
@@ -181,7 +181,7 @@ Result<void> check_against_training(const ir::Graph& original, const Tensor& win
   TRY_ASSIGN(const Moments moments, observed_moments(original, node->inputs[0], windows));
   const std::vector<double> mean = original.constant(node->inputs[3])->to_doubles();
   const std::vector<double> variance = original.constant(node->inputs[4])->to_doubles();
-  std::vector<double> shifts, log_ratios;
+  std::vector<double> shifts, log_ratios, sizes;
   for (size_t i = 0; i < moments.sum.size() && i < mean.size(); ++i) {
     if (variance[i] <= 1e-12) continue;
     const double observed_mean = moments.sum[i] / moments.count;
@@ -189,10 +189,12 @@ Result<void> check_against_training(const ir::Graph& original, const Tensor& win
         std::max(moments.squares[i] / moments.count - observed_mean * observed_mean, 1e-30);
     shifts.push_back(std::abs(observed_mean - mean[i]) / std::sqrt(variance[i]));
     log_ratios.push_back(std::log(observed_variance / variance[i]));
+    // Mixed-up axes make some channels larger and others smaller.
+    sizes.push_back(std::abs(log_ratios.back()));
   }
   const double shift = median(shifts);
   const double ratio = std::exp(median(log_ratios));
-  if (shift <= kMeanShift && ratio <= kVarianceRatio && ratio >= 1.0 / kVarianceRatio) return ok();
+  if (shift <= kMeanShift && median(sizes) <= std::log(kVarianceRatio)) return ok();
   findings.push_back(
       {Severity::kWarning, "unlike-training-data",
        fmt::format("at {} the windows give channel means {:.1f} training standard deviations off "
@@ -216,8 +218,23 @@ std::string_view to_string(Severity severity) {
 
 Result<std::vector<CalibrationFinding>> check_calibration(const ir::Graph& original,
                                                           const Tensor& windows) {
+  if (windows.dtype() != DType::kFloat32 || windows.rank() < 2) {
+    return invalid_input("calibration windows", fmt::format("are {} {}, expected float32 NxCx...",
+                                                            graupel::to_string(windows.dtype()),
+                                                            graupel::to_string(windows.shape())));
+  }
+  if (original.inputs.size() == 1 && original.value(original.inputs[0]).shape) {
+    const Shape& wanted = original.shape(original.inputs[0]);
+    if (wanted.size() != windows.rank() ||
+        !std::equal(wanted.begin() + 1, wanted.end(), windows.shape().begin() + 1)) {
+      return invalid_input(
+          "calibration windows",
+          fmt::format("have shape {}, but the network takes {}",
+                      graupel::to_string(windows.shape()), graupel::to_string(wanted)));
+    }
+  }
   Findings findings;
-  check_count(windows.shape().empty() ? 0 : windows.shape()[0], findings);
+  check_count(windows.shape()[0], findings);
   check_values(channel_ranges(windows), findings);
   check_repeats(windows, findings);
   const bool broken = std::any_of(findings.begin(), findings.end(), [](const auto& finding) {

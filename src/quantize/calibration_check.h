@@ -27,7 +27,8 @@ struct CalibrationFinding {
 // like, which exposes windows in another unit, un-normalised, or with mixed-up axes.
 // Finds: fewer than 64 / 100 / 1000 windows, NaN or infinity, constant channels, repeated windows,
 // values of an un-normalised range, statistics far from those of training.
-// Errors: those of evaluating `original`.
+// Errors: kInvalidInput for windows of another type or shape than the network takes, and those of
+// evaluating `original`.
 Result<std::vector<CalibrationFinding>> check_calibration(const ir::Graph& original,
                                                           const Tensor& windows);
 

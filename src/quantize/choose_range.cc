@@ -1,7 +1,7 @@
 // The calibrators. See choose_range.h.
 //
 // minmax keeps everything. percentile drops equal tails. mse searches the clipping that minimises
-// the squared error of the histogram, each side on its own. entropy is the KL divergence search of
+// the squared error of the histogram. entropy is the KL divergence search of
 // TensorRT (Migacz 2017), over every threshold of a histogram of magnitudes: 2048 bins or more in
 // use, so at least 1920 candidates. Test: choose_range_test.cc.
 #include "quantize/choose_range.h"
@@ -16,14 +16,10 @@ namespace {
 constexpr int kSearchSteps = 64;
 constexpr size_t kQuantizedBins = 128;  // magnitudes of int8
 
-Range observed(const Histogram& histogram) {
-  return {std::min(0.0, histogram.minimum()), std::max(0.0, histogram.maximum())};
-}
-
 Range percentile_range(const Histogram& histogram, double percentile) {
   const double tail = static_cast<double>(histogram.count()) * (100.0 - percentile) / 100.0;
   const std::vector<uint64_t>& bins = histogram.bins();
-  Range range = observed(histogram);
+  Range range = observed_range(histogram);
   // The upper edge of the bin in which the upper tail ends; likewise below.
   double above = 0.0;
   for (size_t bin = bins.size(); bin-- > 0;) {
@@ -42,33 +38,14 @@ Range percentile_range(const Histogram& histogram, double percentile) {
   return range;
 }
 
-Range scaled(const Range& range, double low_factor, double high_factor) {
-  return {range.low * low_factor, range.high * high_factor};
-}
-
-Range mse_range(const Histogram& histogram, Scheme scheme) {
-  const Range full = observed(histogram);
-  Range best = full;
-  double best_error = quantization_error(histogram, choose_scale(full, scheme));
-  const auto consider = [&](const Range& candidate) {
-    const double error = quantization_error(histogram, choose_scale(candidate, scheme));
-    if (error < best_error) {
-      best_error = error;
-      best = candidate;
+Result<Range> mse_range(const Histogram& histogram, Scheme scheme) {
+  return search_range(observed_range(histogram), scheme, [&](std::span<const ScaleChoice> choices) {
+    std::vector<double> errors;
+    for (const ScaleChoice& choice : choices) {
+      errors.push_back(quantization_error(histogram, choice));
     }
-  };
-  for (int step = kSearchSteps; step > 0; --step) {
-    consider(scaled(full, step / double{kSearchSteps}, step / double{kSearchSteps}));
-  }
-  if (scheme == Scheme::kSymmetric) return best;
-  // Both sides were shrunk together; now each on its own from there.
-  const Range together = best;
-  for (int step = kSearchSteps; step > 0; --step) {
-    consider({full.low * step / kSearchSteps, together.high});
-  }
-  const double low = best.low;
-  for (int step = kSearchSteps; step > 0; --step) consider({low, full.high * step / kSearchSteps});
-  return best;
+    return Result<std::vector<double>>(std::move(errors));
+  });
 }
 
 // Counts of magnitudes: bin i holds |x| in [i, i + 1) * bin_width.
@@ -145,21 +122,52 @@ Range entropy_range(const Histogram& histogram) {
     }
   }
   const double threshold = static_cast<double>(best) * histogram.bin_width();
-  const Range full = observed(histogram);
+  const Range full = observed_range(histogram);
   return {std::max(full.low, -threshold), std::min(full.high, threshold)};
 }
 
 }  // namespace
 
-Range choose_range(const Histogram& histogram, const QuantizeOptions& options) {
-  if (histogram.count() == 0) return {};
+Range observed_range(const Histogram& histogram) {
+  return {std::min(0.0, histogram.minimum()), std::max(0.0, histogram.maximum())};
+}
+
+Result<Range> search_range(const Range& full, Scheme scheme, const ScaleCost& cost) {
+  Range best = full;
+  double best_cost = std::numeric_limits<double>::infinity();
+  const auto consider = [&](const Range& widest, const Range& narrowest) -> Result<void> {
+    std::vector<Range> ranges;
+    std::vector<ScaleChoice> choices;
+    for (int step = kSearchSteps; step > 0; --step) {
+      const double part = step / double{kSearchSteps};
+      ranges.push_back({narrowest.low + (widest.low - narrowest.low) * part,
+                        narrowest.high + (widest.high - narrowest.high) * part});
+      choices.push_back(choose_scale(ranges.back(), scheme));
+    }
+    TRY_ASSIGN(const std::vector<double> costs, cost(choices));
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      if (costs[i] >= best_cost) continue;
+      best_cost = costs[i];
+      best = ranges[i];
+    }
+    return ok();
+  };
+  TRY(consider(full, {}));
+  if (scheme == Scheme::kSymmetric) return best;
+  TRY(consider({full.low, best.high}, {0.0, best.high}));
+  TRY(consider({best.low, full.high}, {best.low, 0.0}));
+  return best;
+}
+
+Result<Range> choose_range(const Histogram& histogram, const QuantizeOptions& options) {
+  if (histogram.count() == 0) return Range();
   switch (options.calibrator) {
-    case Calibrator::kMinMax: return observed(histogram);
+    case Calibrator::kMinMax: return observed_range(histogram);
     case Calibrator::kPercentile: return percentile_range(histogram, options.percentile);
     case Calibrator::kMse: return mse_range(histogram, options.scheme);
     case Calibrator::kEntropy: return entropy_range(histogram);
   }
-  return observed(histogram);
+  return observed_range(histogram);
 }
 
 ScaleChoice choose_scale(const Range& range, Scheme scheme) {

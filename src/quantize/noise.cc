@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "ir/eval.h"
+#include "quantize/region.h"
 #include "quantize/window_at.h"
 
 namespace graupel::quantize {
@@ -163,6 +164,10 @@ Result<std::vector<LayerNoise>> noise_table(const Graph& device, const Qdq& qdq,
     if (!points.is_point[i]) continue;
     const std::optional<ValueId> quantized = ir::find_value(qdq.graph, qdq.quantized[i]);
     if (!quantized) continue;  // nothing reads it
+    // What only elementwise functions read is judged behind them: its scale was chosen for that,
+    // and clips where they are flat.
+    TRY_ASSIGN(const std::optional<Region> region, region_behind(device, points, id));
+    if (region) continue;
     const size_t shared = points.same_scale[i].index();
     watched.push_back({id, *quantized, scales[shared]});
     const ir::Node* node = named_operator(device, uses, points, id);

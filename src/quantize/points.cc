@@ -115,8 +115,9 @@ bool has_weights(const Graph& graph, const ir::Node& node) {
 
 Points find_points(const Graph& graph) {
   const ir::Uses uses = ir::find_uses(graph);
-  const std::vector<ValueId> source = elementwise_sources(graph, uses);
   Points points;
+  points.source = elementwise_sources(graph, uses);
+  const std::vector<ValueId>& source = points.source;
   points.is_point.assign(graph.values.size(), false);
   for (size_t i = 0; i < graph.values.size(); ++i) points.same_scale.emplace_back(i);
 

@@ -13,6 +13,8 @@ struct Points {
   std::vector<bool> is_point;  // indexed by value
   std::vector<ir::ValueId>
       same_scale;  // indexed by value: the value whose scale it shares (itself)
+  // Indexed by value: the value it is an elementwise function of; itself if of none or several.
+  std::vector<ir::ValueId> source;
 };
 
 // Every graph input, every graph output, and every tensor read or written by an operator that has

@@ -14,6 +14,7 @@
 #include "quantize/histogram.h"
 #include "quantize/noise.h"
 #include "quantize/points.h"
+#include "quantize/region.h"
 #include "quantize/window_at.h"
 
 namespace graupel::quantize {
@@ -102,6 +103,17 @@ Result<std::vector<Histogram>> observe(const Graph& device, const Points& points
   return merged;
 }
 
+// The range to keep of one point. Where only an elementwise region reads it, mse means the error
+// behind that region.
+Result<Range> range_of_point(const Graph& device, const Points& points, ValueId id,
+                             const Histogram& histogram, const QuantizeOptions& options) {
+  if (options.calibrator == Calibrator::kMse && histogram.count() > 0) {
+    TRY_ASSIGN(const std::optional<Region> region, region_behind(device, points, id));
+    if (region) return range_for_region(*region, histogram, options.scheme);
+  }
+  return choose_range(histogram, options);
+}
+
 constexpr std::string_view kCalibratorNames[] = {"minmax", "percentile", "mse", "entropy"};
 constexpr std::string_view kSchemeNames[] = {"symmetric", "asymmetric"};
 
@@ -143,7 +155,9 @@ Result<Quantized> quantize(const Graph& device, const Tensor& windows,
                                        "windows; check the windows' range",
                                        histograms[i].non_finite()));
     }
-    scales[i] = choose_scale(choose_range(histograms[i], options), options.scheme);
+    TRY_ASSIGN(const Range range,
+               range_of_point(device, points, ValueId(i), histograms[i], options));
+    scales[i] = choose_scale(range, options.scheme);
   }
   for (size_t i = 0; i < device.values.size(); ++i) {
     if (!points.is_point[i]) continue;

@@ -23,6 +23,8 @@ enum class Scheme {
                 // negative
   kAsymmetric,  // uint8 with a zero point
 };
+// kMse counts the error of a tensor itself or, where only elementwise functions read it (tanh in
+// front of FSQ, SiLU), the error behind them.
 enum class Calibrator { kMinMax, kPercentile, kMse, kEntropy };
 std::string_view to_string(Scheme scheme);
 std::string_view to_string(Calibrator calibrator);
@@ -64,7 +66,8 @@ struct LayerNoise {
 struct Quantized {
   ir::Graph graph;  // QDQ; inputs and outputs keep name, type and shape of the float graph
   std::vector<Point> points;
-  std::vector<LayerNoise> noise;  // worst first
+  // Worst first. A tensor that only elementwise functions read is judged behind them.
+  std::vector<LayerNoise> noise;
 };
 
 // `windows` is float32 [N, ...] for the graph's one input [1, ...]; N >= kMinimumWindows.

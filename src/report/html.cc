@@ -93,7 +93,7 @@ std::string bars_section(const Report& report) {
                    "<tr role=\"row\" class=\"r-{}\"><td role=\"cell\" class=\"v\">{}</td>"
                    "<th scope=\"row\" role=\"rowheader\">{}{}</th>"
                    "<td role=\"cell\" class=\"m\" data-label=\"measured\">{}</td>"
-                   "<td role=\"cell\" class=\"l\" data-label=\"limit\">{}</td></tr>\n",
+                   "<td role=\"cell\" class=\"l{}\" data-label=\"limit\">{}</td></tr>\n",
                    look.kind, pill(look.kind, look.icon, look.word),
                    html_escaped(bar.title.empty() ? bar.id : bar.title), detail,
                    bar.value.empty() ? std::string(kNothing) : html_escaped(bar.value),

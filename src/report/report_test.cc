@@ -94,6 +94,15 @@ TEST(Page, IsWellFormedAndComplete) {
   EXPECT_EQ(render_html(sample_report()), html);
 }
 
+TEST(Page, ShowsEveryLimitBesideWhatWasMeasured) {
+  Report report;
+  report.bars = {{"core_p95", "Core latency", "4.2 ms", "< 15 ms", Status::kPass, ""},
+                 {"accuracy", "Accuracy", "", "", Status::kNotMeasured, ""}};
+  const std::string html = render_html(report);
+  EXPECT_THAT(html, HasSubstr("class=\"l\" data-label=\"limit\">&lt; 15 ms</td>"));
+  EXPECT_THAT(html, HasSubstr("class=\"l empty\" data-label=\"limit\">"));
+}
+
 TEST(Page, EveryContentsLinkHasItsTarget) {
   Report report = sample_report();
   for (const bool check_findings : {true, false}) {
