@@ -100,7 +100,8 @@ TEST(Cut, FewestBytesCross) {
     const scales: float32[4] = [1, 1, 2, 2]
     conv: Conv(x, w) -> a
     pool: MaxPool{kernel_shape=[2, 2], strides=[2, 2]}(a) -> b
-    resize: Resize{mode=nearest, coordinate_transformation_mode=asymmetric, nearest_mode=floor}(b, _, scales) -> c
+    resize: Resize{mode=nearest, coordinate_transformation_mode=asymmetric,
+                   nearest_mode=floor}(b, _, scales) -> c
     round: Round(c) -> y
     output y)");
   const Cut result = sound_cut(graph, all_but(graph, {"Round"}));

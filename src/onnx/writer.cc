@@ -2,7 +2,8 @@
 //
 // Idea: structure goes through protobuf; weights are appended to the output directly from the
 // graph's tensors, so that writing needs the memory of the result and little more.
-// Reference: onnx.proto, https://protobuf.dev/programming-guides/encoding. Test: versions_test.cc, corpus_test.cc.
+// Reference: onnx.proto, https://protobuf.dev/programming-guides/encoding.
+// Test: versions_test.cc, corpus_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -76,7 +76,11 @@ std::map<std::string, Room> stated_rooms() {
   return rooms;
 }
 
-bool is_test(const fs::path& path) { return path.filename().string().ends_with("_test.cc"); }
+// A room's tests and what only they include.
+bool is_test(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.ends_with("_test.cc") || name.starts_with("test_");
+}
 
 TEST(Tidy, RoomsIncludeOnlyTheRoomsTheyState) {
   const std::map<std::string, Room> rooms = stated_rooms();
