@@ -30,9 +30,10 @@ struct Maker {
   std::string_view member;
   std::string_view command;
 };
-constexpr std::array<Maker, 7> kMakers = {{{"device.onnx", "graupel parse"},
+constexpr std::array<Maker, 8> kMakers = {{{"device.onnx", "graupel parse"},
                                            {"host.onnx", "graupel parse"},
-                                           {"normalization.json", "graupel optimize"},
+                                           {"device_int8.onnx", "graupel optimize"},
+                                           {"normalization", "graupel optimize"},
                                            {"cpu.plan", "graupel compile"},
                                            {"model.hef", "graupel compile"},
                                            {"decide.json", "graupel calibrate"},
