@@ -296,6 +296,15 @@ TEST(EvalInteger, WhatMissesAConditionIsNoGroup) {
   EXPECT_EQ(heads(Gemm{}, {s.x_scale * 0.01f}), 1u);
   EXPECT_EQ(heads(Gemm{}, {0.5f}), 0u);
   EXPECT_EQ(heads(Gemm{2.0, 1.0, false, false}, {s.x_scale * 0.01f}), 0u);
+  GroupBuilder scalar_bias(s, {2, 4});  // broadcasts, but is not one number per column
+  const ValueId dx = scalar_bias.dequantised();
+  const ValueId dw = scalar_bias.weight("w", random_bytes(rng, {4, 1}), {0.01f}, 0);
+  const ValueId db =
+      scalar_bias.node("db", DequantizeLinear{},
+                       {scalar_bias.constant("b", Tensor::scalar<int32_t>(5)),
+                        scalar_bias.constant("sb", Tensor::scalar(s.x_scale * 0.01f))});
+  scalar_bias.finish(scalar_bias.node("head", Gemm{}, {dx, dw, db}));
+  EXPECT_TRUE(integer_group_heads(scalar_bias.graph).empty());
 }
 
 }  // namespace
