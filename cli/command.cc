@@ -132,9 +132,12 @@ Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags) {
 void add_window_flags(CLI::App& verb, deploy::WindowOptions& options, const std::string& flag,
                       const std::string& what) {
   verb.add_option(flag, options.windows, what)->required();
-  verb.add_option("--labels", options.labels, "class of each window (.npy int64, or text)");
   verb.add_option("--normalization", options.normalization,
                   "how raw windows become the model's: a normalization.json, or 'fit'");
+}
+
+void add_labels_flag(CLI::App& verb, deploy::WindowOptions& options) {
+  verb.add_option("--labels", options.labels, "class of each window (.npy int64, or text)");
 }
 
 Result<std::vector<std::string>> read_class_names(const std::string& path) {

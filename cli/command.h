@@ -14,9 +14,9 @@
 
 #include "base/result.h"
 #include "cut/cut.h"
+#include "deploy/deploy.h"
 #include "deploy/parse.h"
 #include "deploy/stages.h"
-#include "deploy/deploy.h"
 #include "deploy/windows.h"
 
 namespace graupel::cli {
@@ -81,6 +81,7 @@ Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags);
 
 void add_window_flags(CLI::App& verb, deploy::WindowOptions& options, const std::string& flag,
                       const std::string& what);
+void add_labels_flag(CLI::App& verb, deploy::WindowOptions& options);
 // One class name per line. Empty path: no names.
 Result<std::vector<std::string>> read_class_names(const std::string& path);
 

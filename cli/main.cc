@@ -1,7 +1,9 @@
 // The graupel command: one subcommand per stage, as in DESIGN's table.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 
 #include "cli/command.h"
 
@@ -14,6 +16,11 @@ int main(int argc, char** argv) {
       "\nExit status: 0 done and all bars met; 1 done, and a check or bar failed; 2 bad usage "
       "or input;\n3 something this machine lacks. Each verb has --help with an example.\n");
   Globals globals;
+  // CLI11 sets flags only once everything has parsed; errors before that answer in JSON too.
+  const auto asks_for_json = [](const char* argument) {
+    return std::string_view(argument) == "--json";
+  };
+  const bool json_errors = std::any_of(argv, argv + argc, asks_for_json);
   add_deploy(app, globals);
   add_simplify(app, globals);
   add_check(app, globals);
@@ -31,6 +38,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
+    globals.json = json_errors;
     show_error(globals, graupel::invalid_input(
                             "usage", std::string(error.what()) + "; see graupel VERB --help"));
     return kBadInput;

@@ -69,6 +69,7 @@ void add_deploy(CLI::App& app, Globals& globals) {
   verb->add_option("--validate-labels", options.validation.labels, "their classes");
   verb->add_option("--bar", options.validate.bars, "set a bar: ID=LIMIT (repeatable)");
   add_window_flags(*verb, options.calibration, "--calib", "calibration windows, or 'random'");
+  add_labels_flag(*verb, options.calibration);
   add_model_flags(*verb, flags->model);
   add_simplify_flags(*verb, flags->simplify);
   add_cut_flags(*verb, flags->cut);

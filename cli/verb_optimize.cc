@@ -13,16 +13,6 @@ struct Flags {
   QuantizeFlags quantize;
 };
 
-std::string noise_table(const quantize::Quantized& quantized) {
-  std::string text = fmt::format("{:>8}  {:>9}  {:>10}  {:>10}  {}\n", "SNR dB", "saturated",
-                                 "minimum", "maximum", "layer (worst first)");
-  for (const quantize::LayerNoise& row : quantized.noise) {
-    text += fmt::format("{:>8.1f}  {:>8.3f}%  {:>10.4g}  {:>10.4g}  {} {}\n", row.snr_db,
-                        row.saturated_percent, row.minimum, row.maximum, row.node, row.type);
-  }
-  return text;
-}
-
 Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
   TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
@@ -42,7 +32,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   Json json = deploy::quantized_json(optimized.quantized);
   json["calibration"] = deploy::calibration_json(optimized.calibration);
   print_json(globals, json);
-  print(globals, noise_table(optimized.quantized));
+  print(globals, deploy::noise_table(optimized.quantized));
   return kDone;
 }
 

@@ -27,6 +27,11 @@ Result<void> write_arrays(const std::string& prefix, const run::Plan& plan,
   return ok();
 }
 
+run::OutputFormat output_format(const std::string& name) {
+  if (name == "csv") return run::OutputFormat::kCsv;
+  return name == "jsonl" ? run::OutputFormat::kJsonLines : run::OutputFormat::kJson;
+}
+
 Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const run::BundleEngine loaded, run::load_bundle_engine(flags.input));
   const run::Plan& plan = run::plan_of(loaded.engine);
@@ -36,22 +41,21 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
   if (flags.format == "npy") {
     TRY(write_arrays(flags.output, plan, outputs));
-    return kDone;
-  }
-  TRY_ASSIGN(const std::vector<run::Answer> answers, run::answers_of(plan, outputs, loaded.labels));
-  const std::string engine = fmt::format("cpu/{}", kernels::to_string(run::isa_of(loaded.engine)));
-  std::string text;
-  if (globals.json || flags.format == "json") {
-    text = run::format_json(answers, engine) + "\n";
   } else {
-    text = flags.format == "csv" ? run::format_csv(answers, engine)
-                                 : run::format_json_lines(answers, engine);
-  }
-  if (!flags.output.empty()) {
+    const bool to_file = !flags.output.empty();
+    // With --json stdout is one JSON document; a file is what --format says.
+    const std::string format = globals.json && !to_file ? "json" : flags.format;
+    const std::string_view isa = kernels::to_string(run::isa_of(loaded.engine));
+    TRY_ASSIGN(const std::string text,
+               run::format_any(plan, outputs, loaded.labels, fmt::format("cpu/{}", isa),
+                               output_format(format)));
+    if (!to_file && (globals.json || !globals.quiet)) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+    }
+    if (!to_file) return kDone;
     TRY(write_file_atomic(flags.output, text));
-  } else {
-    std::fwrite(text.data(), 1, text.size(), stdout);
   }
+  print_json(globals, {{"output", flags.output}, {"windows", set.count()}});
   return kDone;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "deploy/json.h"
+#include "deploy/tables.h"
 
 namespace graupel::cli {
 namespace {
@@ -15,29 +16,9 @@ struct Flags {
   bool list_passes = false;
 };
 
-std::string pass_table() {
-  std::string text;
-  for (const simplify::Pass& pass : simplify::pass_list()) {
-    text += fmt::format("{:<26} {}\n", pass.name, pass.description);
-  }
-  return text;
-}
-
-std::string trace_table(const simplify::Simplified& simplified) {
-  std::string text = fmt::format("{:<5}  {:<26}  {:>6}  {:>11}  {:>9}\n", "round", "pass", "edits",
-                                 "nodes", "time");
-  for (const simplify::PassTrace& trace : simplified.trace) {
-    if (trace.edits == 0) continue;
-    text +=
-        fmt::format("{:<5}  {:<26}  {:>6}  {:>4} -> {:>3}  {:>6.2f} ms\n", trace.round, trace.pass,
-                    trace.edits, trace.nodes_before, trace.nodes_after, trace.duration_us / 1e3);
-  }
-  return text;
-}
-
 Result<int> run(const Globals& globals, const Flags& flags) {
   if (flags.list_passes) {
-    print(globals, pass_table());
+    print(globals, deploy::pass_table());
     Json passes = Json::array();
     for (const simplify::Pass& pass : simplify::pass_list()) passes.push_back(pass.name);
     print_json(globals, passes);
@@ -56,7 +37,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
     TRY(onnx::write_model(flags.output, result->graph, write));
   }
   print_json(globals, deploy::simplify_json(*result));
-  print(globals, trace_table(*result));
+  print(globals, deploy::trace_table(*result));
   print(globals,
         fmt::format("{} nodes -> {} in {} edits; probed {}{}\n", nodes_before,
                     ir::live_nodes(result->graph).size(), result->edits, result->verification,

@@ -16,9 +16,6 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
   TRY_ASSIGN(const onnx::ReadOptions read, read_options(flags.model_flags));
   TRY_ASSIGN(const ir::Graph original, onnx::read_model(flags.model, read));
-  if (!flags.windows.normalization.empty()) {
-    return invalid_input("--normalization", "was fixed when the bundle was optimized");
-  }
   TRY_ASSIGN(deploy::Windows windows, deploy::load_windows(flags.windows, original));
   TRY_ASSIGN(const std::optional<data::Normalization> normalization,
              deploy::bundle_normalization(bundle));
@@ -44,7 +41,9 @@ void add_validate(CLI::App& app, Globals& globals) {
   verb->add_option("--model", flags->model, "the .onnx the bundle was made from")->required();
   verb->add_option("-o,--output", flags->output, "write the bundle with the verdict in it");
   verb->add_option("--bar", flags->bars, "set a bar: ID=LIMIT (repeatable)");
-  add_window_flags(*verb, flags->windows, "--windows", "windows (.npy, .npz, .csv), or 'random'");
+  verb->add_option("--windows", flags->windows.windows, "raw windows (.npy, .npz, .csv)")
+      ->required();
+  add_labels_flag(*verb, flags->windows);
   add_model_flags(*verb, flags->model_flags);
 }
 

@@ -112,6 +112,32 @@ Json quantized_json(const quantize::Quantized& quantized) {
   return json;
 }
 
+Json profile_json(const run::Profile& profile) {
+  Json steps = Json::array();
+  for (const run::StepProfile& step : profile.steps) {
+    steps.push_back({{"node", step.node},
+                     {"kind", step.kind},
+                     {"part", run::to_string(step.part)},
+                     {"macs", step.macs},
+                     {"bytes", step.bytes},
+                     {"time_us", step.time_us}});
+  }
+  return {{"isa", profile.isa},
+          {"runs", profile.runs},
+          {"latency_us_p50", profile.latency_us_p50},
+          {"latency_us_p95", profile.latency_us_p95},
+          {"latency_us_p99", profile.latency_us_p99},
+          {"windows_per_s", profile.windows_per_s},
+          {"macs", profile.macs},
+          {"device_us", profile.device_us},
+          {"host_us", profile.host_us},
+          {"arena_bytes", profile.arena_bytes},
+          {"packed_bytes", profile.packed_bytes},
+          {"plan_bytes", profile.plan_bytes},
+          {"peak_rss_bytes", profile.peak_rss_bytes},
+          {"steps", std::move(steps)}};
+}
+
 Json judgements_json(const std::vector<validate::Judgement>& judgements) {
   Json json = Json::array();
   for (const validate::Judgement& judgement : judgements) {

@@ -7,6 +7,7 @@
 #include "deploy/parse.h"
 #include "quantize/calibration_check.h"
 #include "quantize/quantize.h"
+#include "run/profile.h"
 #include "simplify/simplify.h"
 #include "validate/bars.h"
 
@@ -21,6 +22,7 @@ Json cut_json(const cut::Cut& cut);
 Json findings_json(const check::CheckReport& report);
 Json calibration_json(const std::vector<quantize::CalibrationFinding>& findings);
 Json quantized_json(const quantize::Quantized& quantized);
+Json profile_json(const run::Profile& profile);
 Json judgements_json(const std::vector<validate::Judgement>& judgements);
 
 }  // namespace graupel::deploy

@@ -29,6 +29,18 @@ check::CheckOptions file_facts(const std::string& path, uint64_t size_bytes,
   return facts;
 }
 
+// The reader gives a nameless node a name; its output still has the one in the file.
+std::vector<std::string> unnamed_nodes(const ir::Graph& graph, const onnx::ModelSummary& summary) {
+  std::vector<std::string> names;
+  for (const ir::Node& node : graph.nodes) {
+    if (node.outputs.empty() || !node.outputs[0].valid()) continue;
+    if (summary.unnamed_node_outputs.contains(graph.value(node.outputs[0]).name)) {
+      names.push_back(node.name);
+    }
+  }
+  return names;
+}
+
 std::vector<bool> supported_nodes(const ir::Graph& graph, const check::Target& target) {
   const std::vector<std::vector<check::Finding>> reasons =
       check::unsupported_reasons(graph, target);
@@ -49,6 +61,7 @@ std::vector<ir::NodeId> off_device(const ir::Graph& graph, const cut::Cut& cut) 
 
 Result<Loaded> load(const std::string& path, const onnx::ReadOptions& options) {
   Loaded loaded;
+  onnx::ModelSummary model;
   {
     // The bytes are gone before the model is read, so that two copies never stand side by side.
     TRY_ASSIGN(const std::string bytes, read_file(path));
@@ -56,9 +69,11 @@ Result<Loaded> load(const std::string& path, const onnx::ReadOptions& options) {
     loaded.size_bytes = bytes.size();
     Result<onnx::ModelSummary> summary = onnx::summarize_bytes(bytes);
     if (!summary.ok()) return std::move(summary).error().within(path);
-    loaded.facts = file_facts(path, bytes.size(), *summary);
+    model = std::move(summary).value();
   }
+  loaded.facts = file_facts(path, loaded.size_bytes, model);
   TRY_ASSIGN(loaded.original, onnx::read_model(path, options));
+  loaded.facts.unnamed_nodes = unnamed_nodes(loaded.original, model);
   return loaded;
 }
 

@@ -41,6 +41,21 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
 // Adds cpu.plan.
 Result<run::Plan> compile(bundle::Bundle& bundle);
 
+// The plan of the device part alone (and of what runs in front of it), so that its outputs are
+// seen before the host part rounds them.
+Result<run::Plan> device_plan(const bundle::Bundle& bundle);
+
+struct Profiled {
+  run::Profile whole;
+  run::Profile device;  // of device_plan
+  std::vector<validate::Judgement> judgements;
+};
+// Runs raw windows [N, ...] one by one and judges those of `bars` that are about latency,
+// throughput, memory and size. `bundle` is compiled; errors name the missing member.
+Result<Profiled> profile(const bundle::Bundle& bundle, const Tensor& windows,
+                         const std::vector<validate::Bar>& bars,
+                         const run::ProfileOptions& options);
+
 struct ValidateOptions {
   std::vector<std::string> bars;  // "id=limit"
   size_t exact_windows = 64;      // on which plan and INT8 graph are compared byte for byte

@@ -3,16 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "compile/compile.h"
 #include "cut/fsq.h"
 #include "deploy/halves.h"
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "run/engine.h"
-#include "run/profile.h"
 
 namespace graupel::deploy {
 namespace {
@@ -93,13 +92,6 @@ size_t differing_bytes(const Tensor& a, const Tensor& b) {
   return count;
 }
 
-// The plan of the device part alone, so that its outputs are seen before the host rounds them.
-Result<run::Plan> device_plan(const Evidence& evidence, const Windows& windows) {
-  compile::CompileOptions options;
-  options.normalization = windows.normalization;
-  return compile::compile_plan(evidence.halves.before, evidence.int8, ir::Graph(), options);
-}
-
 Result<double> plan_mismatches(const Evidence& evidence, const Windows& windows, size_t count,
                                const run::Plan& device) {
   const auto limit = static_cast<int64_t>(count);
@@ -121,14 +113,16 @@ Result<double> plan_mismatches(const Evidence& evidence, const Windows& windows,
   return static_cast<double>(mismatches);
 }
 
-Result<double> device_snr(const Evidence& evidence, const Windows& windows,
-                          const run::Plan& device) {
+// Nothing if no output of the device part has a float counterpart.
+Result<std::optional<double>> device_snr(const Evidence& evidence, const Windows& windows,
+                                         const run::Plan& device) {
   TRY_ASSIGN(const Named outputs, plan_outputs(device, windows.raw));
-  double worst = std::numeric_limits<double>::infinity();
+  std::optional<double> worst;
   for (const auto& [name, tensor] : outputs) {
     const auto exact = evidence.exact.find(name);
     if (exact == evidence.exact.end() || tensor.dtype() != DType::kFloat32) continue;
-    worst = std::min(worst, validate::snr_db(exact->second, tensor));
+    const double snr = validate::snr_db(exact->second, tensor);
+    worst = std::min(worst.value_or(snr), snr);
   }
   return worst;
 }
@@ -140,10 +134,12 @@ std::optional<double> worst_layer_snr(const bundle::Bundle& bundle) {
   if (!report.is_object() || !report.contains("noise") || !report["noise"].is_array()) {
     return std::nullopt;
   }
-  double worst = std::numeric_limits<double>::infinity();
+  std::optional<double> worst;
   for (const Json& row : report["noise"]) {
-    if (!row.is_object() || !row.contains("snr_db") || !row["snr_db"].is_number()) continue;
-    worst = std::min(worst, row["snr_db"].get<double>());
+    if (!row.is_object() || !row.contains("snr_db")) continue;
+    const double exact = std::numeric_limits<double>::infinity();
+    const double snr = row["snr_db"].is_number() ? row["snr_db"].get<double>() : exact;
+    worst = std::min(worst.value_or(snr), snr);
   }
   return worst;
 }
@@ -188,6 +184,11 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
   }
   const std::vector<int64_t> labels = windows.labels->to_int64s();
   const int64_t classes = class_count(evidence.halves.host);
+  if (classes > validate::kMaxClasses) {
+    judge.say("accuracy", std::nullopt,
+              fmt::format("{} has {} elements, not one per class", evidence.logits, classes));
+    return ok();
+  }
   TRY_ASSIGN(result.float_classes, validate::classify(float_classes, labels, classes));
   TRY_ASSIGN(result.int8_classes, validate::classify(int8_classes, labels, classes));
   const auto& exact_result = *result.float_classes;
@@ -198,28 +199,6 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
   judge.say("macro_f1_drop", exact_result.macro_f1_percent - int8_result.macro_f1_percent,
             fmt::format("float {:.2f}%, INT8 {:.2f}%", exact_result.macro_f1_percent,
                         int8_result.macro_f1_percent));
-  return ok();
-}
-
-Result<run::Profile> profile_plan(const run::Plan& plan, const Tensor& windows,
-                                  const run::ProfileOptions& options) {
-  TRY_ASSIGN(run::Engine engine, run::load_engine(plan));
-  const size_t window_size = windows.size() / static_cast<size_t>(windows.shape()[0]);
-  return run::profile_engine(engine, windows.data<float>().first(window_size), options);
-}
-
-Result<void> judge_speed(Judge& judge, const Evidence& evidence, const run::Plan& device,
-                         const Windows& windows, const ValidateOptions& options,
-                         Validated& result) {
-  TRY_ASSIGN(result.profile, profile_plan(evidence.plan, windows.raw, options.profile));
-  TRY_ASSIGN(result.device_profile, profile_plan(device, windows.raw, options.profile));
-  const run::Profile& profile = result.profile;
-  judge.say("latency_p95", profile.latency_us_p95 / 1e3, profile.isa);
-  judge.say("core_latency_p95", result.device_profile.latency_us_p95 / 1e3, profile.isa);
-  judge.say("throughput", profile.windows_per_s, "one thread");
-  const uint64_t memory =
-      profile.arena_bytes + profile.scratch_bytes + profile.packed_bytes + profile.constant_bytes;
-  judge.say("peak_memory", static_cast<double>(memory) / 1e6, "arena, scratch, weights and tables");
   return ok();
 }
 
@@ -244,18 +223,20 @@ Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
   TRY_ASSIGN(const double recombined,
              recombined_mismatches(original, evidence, first_windows(windows.model, exact_count)));
   judge.say("recombined_mismatches", recombined);
-  TRY_ASSIGN(const run::Plan device, device_plan(evidence, windows));
+  TRY_ASSIGN(const run::Plan device, device_plan(bundle));
   TRY_ASSIGN(const double plan, plan_mismatches(evidence, windows, options.exact_windows, device));
   judge.say("plan_mismatches", plan,
             fmt::format("{} windows", std::min(exact_count, windows.model.shape()[0])));
-  TRY_ASSIGN(const double snr, device_snr(evidence, windows, device));
+  TRY_ASSIGN(const std::optional<double> snr, device_snr(evidence, windows, device));
   judge.say("device_snr", snr);
   judge.say("worst_layer_snr", worst_layer_snr(bundle));
   TRY(judge_classes(judge, evidence, windows, result));
   bundle.members["reports/validate.json"] = judgements_json(judge.judgements).dump(2) + "\n";
-  TRY(judge_speed(judge, evidence, device, windows, options, result));
-  TRY_ASSIGN(const std::string bytes, bundle::format_bundle(bundle));
-  judge.say("artefact_size", static_cast<double>(bytes.size()) / 1e6);
+  TRY_ASSIGN(Profiled profiled, profile(bundle, windows.raw, judge.bars, options.profile));
+  std::move(profiled.judgements.begin(), profiled.judgements.end(),
+            std::back_inserter(judge.judgements));
+  result.profile = std::move(profiled.whole);
+  result.device_profile = std::move(profiled.device);
   result.judgements = std::move(judge.judgements);
   return result;
 }

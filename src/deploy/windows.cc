@@ -41,6 +41,40 @@ Result<std::optional<data::Normalization>> load_normalization(const std::string&
   return MaybeNormalization(std::move(parsed).value());
 }
 
+// Noise of mean 0 and deviation 1 where the model takes it, so raw windows are scaled the other
+// way.
+Result<Windows> random_windows(const WindowOptions& options, const Shape& shape) {
+  if (options.normalization == "fit") {
+    return invalid_input("--normalization fit",
+                         "needs recordings; noise says nothing about them. Give a "
+                         "normalization.json or real windows");
+  }
+  if (!options.labels.empty()) {
+    return invalid_input(options.labels, "holds labels, but noise has no classes");
+  }
+  TRY_ASSIGN(Tensor noise, data::synth_noise(shape, kRandomWindows, 1));
+  using MaybeNormalization = std::optional<data::Normalization>;
+  TRY_ASSIGN(MaybeNormalization normalization, load_normalization(options.normalization, noise));
+  if (normalization) {
+    if (shape.empty() || static_cast<int64_t>(normalization->mean.size()) != shape[0]) {
+      return invalid_input(options.normalization,
+                           fmt::format("has {} channels, but the model's windows are {}",
+                                       normalization->mean.size(), to_string(shape)));
+    }
+    const size_t channels = normalization->mean.size();
+    const std::span<float> values = noise.mutable_data<float>();
+    const size_t inner = values.size() / static_cast<size_t>(kRandomWindows) / channels;
+    for (size_t i = 0; i < values.size(); ++i) {
+      const size_t channel = i / inner % channels;
+      values[i] = static_cast<float>(static_cast<double>(values[i]) * normalization->std[channel] +
+                                     normalization->mean[channel]);
+    }
+  }
+  TRY_ASSIGN(Windows windows, normalized_windows(std::move(noise), std::nullopt, normalization));
+  windows.random = true;
+  return windows;
+}
+
 }  // namespace
 
 int64_t class_count(const ir::Graph& graph) {
@@ -62,12 +96,7 @@ Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
 
 Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph) {
   TRY_ASSIGN(const Shape shape, window_shape(graph));
-  if (options.windows == "random") {
-    TRY_ASSIGN(Tensor noise, data::synth_noise(shape, kRandomWindows, 1));
-    TRY_ASSIGN(Windows windows, normalized_windows(std::move(noise), std::nullopt, std::nullopt));
-    windows.random = true;
-    return windows;
-  }
+  if (options.windows == "random") return random_windows(options, shape);
   TRY_ASSIGN(data::WindowSet set, data::load_windows(options.windows, shape));
   std::optional<Tensor> labels = std::move(set.labels);
   if (!options.labels.empty()) {

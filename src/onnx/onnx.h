@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +85,7 @@ struct ModelSummary {
   std::vector<std::string> external_files;
   int64_t function_count = 0;
   std::map<std::string, std::string> metadata;
+  std::set<std::string> unnamed_node_outputs;  // first output of each node without a name
 };
 Result<ModelSummary> summarize(const std::string& path);
 Result<ModelSummary> summarize_bytes(std::string_view bytes);

@@ -73,6 +73,9 @@ ModelSummary summarize_proto(const ::onnx::ModelProto& model) {
   summary.node_count = graph.node_size();
   for (const ::onnx::NodeProto& node : graph.node()) {
     const bool standard = node.domain().empty() || node.domain() == "ai.onnx";
+    if (node.name().empty() && node.output_size() > 0) {
+      summary.unnamed_node_outputs.insert(node.output(0));
+    }
     ++summary.operators[standard ? node.op_type() : node.domain() + "." + node.op_type()];
   }
   summary.function_count = model.functions_size();

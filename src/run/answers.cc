@@ -47,6 +47,12 @@ nlohmann::ordered_json number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
 }
 
+// The shortest text of the float32, not of the double it converts to.
+nlohmann::ordered_json float_number(float value) {
+  if (!std::isfinite(value)) return nullptr;
+  return nlohmann::ordered_json::parse(fmt::format("{}", value), nullptr, false);
+}
+
 nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine) {
   nlohmann::ordered_json object;
   object["window"] = answer.window;
@@ -54,12 +60,7 @@ nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine
   if (!answer.label.empty()) object["label"] = answer.label;
   object["probability"] = number(answer.probability);
   object["logits"] = nlohmann::ordered_json::array();
-  // The shortest text of the float32, not of the double it converts to.
-  for (const float logit : answer.logits) {
-    object["logits"].push_back(
-        nlohmann::ordered_json::parse(fmt::format("{}", logit), nullptr, false));
-    if (!std::isfinite(logit)) object["logits"].back() = nullptr;
-  }
+  for (const float logit : answer.logits) object["logits"].push_back(float_number(logit));
   if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
   if (answer.fsq_code) object["fsq_code"] = *answer.fsq_code;
   object["engine"] = engine;
@@ -76,6 +77,23 @@ std::string field(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + "\"";
+}
+
+// Element `index` as JSON; its text is also what CSV holds.
+nlohmann::ordered_json element(const Tensor& tensor, size_t index) {
+  switch (tensor.dtype()) {
+    case DType::kFloat32: return float_number(tensor.data<float>()[index]);
+    case DType::kInt64: return tensor.data<int64_t>()[index];
+    default: return tensor.to_int64s()[index];
+  }
+}
+
+// The elements of one window, of [N, ...].
+nlohmann::ordered_json window_elements(const Tensor& tensor, size_t window, size_t windows) {
+  nlohmann::ordered_json values = nlohmann::ordered_json::array();
+  const size_t each = windows == 0 ? 0 : tensor.size() / windows;
+  for (size_t i = 0; i < each; ++i) values.push_back(element(tensor, window * each + i));
+  return values;
 }
 
 }  // namespace
@@ -165,6 +183,53 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
     text += "," + field(engine) + "\n";
   }
   return text;
+}
+
+std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
+                           const std::string& engine, OutputFormat format) {
+  const size_t count = std::min(outputs.size(), plan.outputs.size());
+  const auto windows =
+      static_cast<size_t>(count == 0 || outputs[0].rank() == 0 ? 0 : outputs[0].shape()[0]);
+  std::string text = format == OutputFormat::kJson ? "[" : "";
+  if (format == OutputFormat::kCsv) {
+    text = "window";
+    for (size_t o = 0; o < count; ++o) {
+      const size_t each = windows == 0 ? 0 : outputs[o].size() / windows;
+      for (size_t i = 0; i < each; ++i) {
+        text += "," + field(fmt::format("{}_{}", plan.outputs[o].name, i));
+      }
+    }
+    text += ",engine\n";
+  }
+  for (size_t window = 0; window < windows; ++window) {
+    nlohmann::ordered_json object = {{"window", window}};
+    std::string row = fmt::format("{}", window);
+    for (size_t o = 0; o < count; ++o) {
+      nlohmann::ordered_json values = window_elements(outputs[o], window, windows);
+      for (const nlohmann::ordered_json& value : values) row += "," + value.dump();
+      object["outputs"][plan.outputs[o].name] = std::move(values);
+    }
+    object["engine"] = engine;
+    switch (format) {
+      case OutputFormat::kJson: text += (window > 0 ? ",\n " : "\n ") + dumped(object); break;
+      case OutputFormat::kJsonLines: text += dumped(object) + "\n"; break;
+      case OutputFormat::kCsv: text += row + "," + field(engine) + "\n"; break;
+    }
+  }
+  return format == OutputFormat::kJson ? text + "\n]\n" : text;
+}
+
+Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
+                               std::span<const std::string> labels, const std::string& engine,
+                               OutputFormat format) {
+  if (!logits_output(plan).ok()) return format_outputs(plan, outputs, engine, format);
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, labels));
+  switch (format) {
+    case OutputFormat::kCsv: return format_csv(answers, engine);
+    case OutputFormat::kJsonLines: return format_json_lines(answers, engine);
+    case OutputFormat::kJson: break;
+  }
+  return format_json(answers, engine);
 }
 
 }  // namespace graupel::run

@@ -39,4 +39,16 @@ std::string format_json_lines(std::span<const Answer> answers, const std::string
 std::string format_json(std::span<const Answer> answers, const std::string& engine);
 std::string format_csv(std::span<const Answer> answers, const std::string& engine);
 
+// For a network whose outputs are not one row of logits: every output of every window, flat and by
+// name, {"window":0,"outputs":{"boxes":[...]},"engine":"..."}; as CSV one column per element,
+// NAME_0, NAME_1, ... `outputs` as run_windows gives them.
+enum class OutputFormat { kJson, kJsonLines, kCsv };
+std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
+                           const std::string& engine, OutputFormat format);
+// Answers if the plan has one output of logits, else its outputs as they are. Errors: those of
+// answers_of.
+Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
+                               std::span<const std::string> labels, const std::string& engine,
+                               OutputFormat format);
+
 }  // namespace graupel::run

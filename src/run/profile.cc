@@ -39,11 +39,24 @@ void summarise(std::vector<double> samples, Profile& profile) {
   profile.windows_per_s = profile.latency_us_mean > 0.0 ? 1e6 / profile.latency_us_mean : 0.0;
 }
 
-Result<void> time_steps(Engine& engine, std::span<const float> window, size_t runs,
+// Window `index` of those given, starting over behind the last; all of `windows` if it does not
+// hold whole windows, which run() refuses.
+std::span<const float> window_at(const Engine& engine, std::span<const float> windows,
+                                 size_t index) {
+  const Plan& plan = plan_of(engine);
+  const auto size =
+      static_cast<size_t>(buffer_elements(plan.buffers[plan.inputs[0].buffer.index()]));
+  if (size == 0 || windows.empty() || windows.size() % size != 0) return windows;
+  return windows.subspan(index % (windows.size() / size) * size, size);
+}
+
+Result<void> time_steps(Engine& engine, std::span<const float> windows, size_t runs,
                         Profile& profile) {
   const Plan& plan = plan_of(engine);
   std::vector<int64_t> step_ns(plan.steps.size(), 0);
-  for (size_t i = 0; i < runs; ++i) TRY(run_timed(engine, window, step_ns));
+  for (size_t i = 0; i < runs; ++i) {
+    TRY(run_timed(engine, window_at(engine, windows, i), step_ns));
+  }
   const double total_ns =
       static_cast<double>(std::accumulate(step_ns.begin(), step_ns.end(), int64_t{0}));
   for (size_t i = 0; i < plan.steps.size(); ++i) {
@@ -72,14 +85,17 @@ double percentile(std::span<const double> sorted, double fraction) {
   return sorted[static_cast<size_t>(std::clamp(rank, 1.0, last)) - 1];
 }
 
-Result<Profile> profile_engine(Engine& engine, std::span<const float> window,
+Result<Profile> profile_engine(Engine& engine, std::span<const float> windows,
                                const ProfileOptions& options) {
   if (options.runs == 0) return invalid_input("profile", "needs at least one run");
-  for (size_t i = 0; i < options.warmup_runs; ++i) TRY(run(engine, window));
+  for (size_t i = 0; i < options.warmup_runs; ++i) {
+    TRY(run(engine, window_at(engine, windows, i)));
+  }
   std::vector<double> samples;
   samples.reserve(options.runs);
   const Clock::time_point start = Clock::now();
   for (size_t i = 0; i < options.runs; ++i) {
+    const std::span<const float> window = window_at(engine, windows, i);
     const Clock::time_point before = Clock::now();
     TRY(run(engine, window));
     const Clock::time_point after = Clock::now();
@@ -89,7 +105,7 @@ Result<Profile> profile_engine(Engine& engine, std::span<const float> window,
   Profile profile;
   const size_t timed_runs = std::max<size_t>(1, samples.size() / 10);
   summarise(std::move(samples), profile);
-  TRY(time_steps(engine, window, timed_runs, profile));
+  TRY(time_steps(engine, windows, timed_runs, profile));
   const Plan& plan = plan_of(engine);
   profile.isa = kernels::to_string(isa_of(engine));
   profile.arena_bytes = plan.arena_size_bytes;

@@ -51,10 +51,10 @@ struct Profile {
   uint64_t peak_rss_bytes = 0;  // of this process so far
 };
 
-// Runs `window` again and again on the calling thread. Latencies are taken around whole runs;
-// the time per step comes from separate runs, because taking it costs time itself.
-// Errors: those of run(); kInvalidInput for no runs.
-Result<Profile> profile_engine(Engine& engine, std::span<const float> window,
+// Runs the windows (one or more, one behind the other) in turn on the calling thread. Latencies are
+// taken around whole runs; the time per step comes from separate runs, because taking it costs time
+// itself. Errors: those of run(); kInvalidInput for no runs.
+Result<Profile> profile_engine(Engine& engine, std::span<const float> windows,
                                const ProfileOptions& options = {});
 
 // The value below which `fraction` of the sorted samples lie (nearest rank); 0 for none.

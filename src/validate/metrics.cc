@@ -26,8 +26,9 @@ double max_abs_difference(const Tensor& a, const Tensor& b) {
 double snr_db(const Tensor& exact, const Tensor& approximate) {
   const std::span<const float> x = exact.data<float>();
   const std::span<const float> y = approximate.data<float>();
+  if (x.size() != y.size()) return 0.0;
   double signal = 0.0, noise = 0.0;
-  for (size_t i = 0; i < x.size() && i < y.size(); ++i) {
+  for (size_t i = 0; i < x.size(); ++i) {
     const double value = x[i];
     const double error = value - static_cast<double>(y[i]);
     signal += value * value;
@@ -61,6 +62,10 @@ Result<Classification> classify(const std::vector<int64_t>& predictions,
   if (predictions.size() != labels.size()) {
     return invalid_input("labels", fmt::format("are {}, but there are {} windows", labels.size(),
                                                predictions.size()));
+  }
+  if (classes < 0 || classes > kMaxClasses) {
+    return unsupported("labels", fmt::format("cannot be judged for {} classes, at most {} can",
+                                             classes, kMaxClasses));
   }
   const auto count = static_cast<size_t>(classes);
   Classification result;

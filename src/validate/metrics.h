@@ -11,7 +11,8 @@ namespace graupel::validate {
 
 // Largest |a - b| over float32 tensors of equal shape; infinity if either holds a NaN.
 double max_abs_difference(const Tensor& a, const Tensor& b);
-// 10 log10(sum exact^2 / sum (exact - approximate)^2); infinity if equal, 0 for a zero signal.
+// 10 log10(sum exact^2 / sum (exact - approximate)^2); infinity if equal, 0 for a zero signal or
+// another size.
 double snr_db(const Tensor& exact, const Tensor& approximate);
 
 // Index of the largest entry per row of [N, ...]; the first of equals. Float32.
@@ -24,7 +25,9 @@ struct Classification {
   double macro_f1_percent = 0.0;  // mean F1 of the classes that occur in labels or predictions
   std::vector<std::vector<int64_t>> confusion;  // [label][prediction]
 };
-// Error kInvalidInput if a label is outside [0, classes) or the counts differ.
+inline constexpr int64_t kMaxClasses = 4096;  // the confusion matrix has this many squared entries
+// Error kUnsupported for more classes; kInvalidInput if a label is outside [0, classes) or the
+// counts differ.
 Result<Classification> classify(const std::vector<int64_t>& predictions,
                                 const std::vector<int64_t>& labels, int64_t classes);
 

@@ -1,0 +1,55 @@
+// Results as tables of plain text. See tables.h. Test: deploy_test.cc.
+#include "deploy/tables.h"
+
+#include <fmt/format.h>
+
+namespace graupel::deploy {
+
+std::string pass_table() {
+  std::string text;
+  for (const simplify::Pass& pass : simplify::pass_list()) {
+    text += fmt::format("{:<26} {}\n", pass.name, pass.description);
+  }
+  return text;
+}
+
+std::string trace_table(const simplify::Simplified& simplified) {
+  std::string text = fmt::format("{:<5}  {:<26}  {:>6}  {:>11}  {:>9}\n", "round", "pass", "edits",
+                                 "nodes", "time");
+  for (const simplify::PassTrace& trace : simplified.trace) {
+    if (trace.edits == 0) continue;
+    text +=
+        fmt::format("{:<5}  {:<26}  {:>6}  {:>4} -> {:>3}  {:>6.2f} ms\n", trace.round, trace.pass,
+                    trace.edits, trace.nodes_before, trace.nodes_after, trace.duration_us / 1e3);
+  }
+  return text;
+}
+
+std::string noise_table(const quantize::Quantized& quantized) {
+  std::string text = fmt::format("{:>8}  {:>9}  {:>10}  {:>10}  {}\n", "SNR dB", "saturated",
+                                 "minimum", "maximum", "layer (worst first)");
+  for (const quantize::LayerNoise& row : quantized.noise) {
+    text += fmt::format("{:>8.1f}  {:>8.3f}%  {:>10.4g}  {:>10.4g}  {} {}\n", row.snr_db,
+                        row.saturated_percent, row.minimum, row.maximum, row.node, row.type);
+  }
+  return text;
+}
+
+std::string profile_table(const run::Profile& profile) {
+  std::string text = fmt::format("{:>9}  {:>6}  {:>10}  {:>9}  {:<6}  {}\n", "time", "share",
+                                 "MACs", "bytes", "part", "step");
+  for (const run::StepProfile& step : profile.steps) {
+    text += fmt::format("{:>6.2f} us  {:>5.1f}%  {:>10}  {:>9}  {:<6}  {} {}\n", step.time_us,
+                        100.0 * step.share, step.macs, step.bytes, run::to_string(step.part),
+                        step.kind, step.node);
+  }
+  return text + fmt::format(
+                    "p50 {:.1f} us, p95 {:.1f} us, p99 {:.1f} us; {:.0f} windows/s on one "
+                    "thread ({})\n{:.2f} M multiply-adds, arena {} B, packed weights {} B, "
+                    "cpu.plan {} B\n",
+                    profile.latency_us_p50, profile.latency_us_p95, profile.latency_us_p99,
+                    profile.windows_per_s, profile.isa, static_cast<double>(profile.macs) / 1e6,
+                    profile.arena_bytes, profile.packed_bytes, profile.plan_bytes);
+}
+
+}  // namespace graupel::deploy

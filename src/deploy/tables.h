@@ -1,0 +1,17 @@
+// Results as tables of plain text, for the terminal. Test: deploy_test.cc.
+#pragma once
+
+#include <string>
+
+#include "quantize/quantize.h"
+#include "run/profile.h"
+#include "simplify/simplify.h"
+
+namespace graupel::deploy {
+
+std::string pass_table();                                         // name and what it does
+std::string trace_table(const simplify::Simplified& simplified);  // passes that edited
+std::string noise_table(const quantize::Quantized& quantized);    // worst layer first
+std::string profile_table(const run::Profile& profile);           // per step, then the sums
+
+}  // namespace graupel::deploy
