@@ -39,8 +39,11 @@ int main(int argc, char** argv) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
     globals.json = json_errors;
-    show_error(globals, graupel::invalid_input(
-                            "usage", std::string(error.what()) + "; see graupel VERB --help"));
+    const std::string first = argc > 1 ? argv[1] : "";
+    const bool unknown_verb =
+        !first.empty() && first[0] != '-' && app.get_subcommand_no_throw(first) == nullptr;
+    const std::string found = unknown_verb ? "there is no verb '" + first + "'" : error.what();
+    show_error(globals, graupel::invalid_input("usage", found + "; see graupel VERB --help"));
     return kBadInput;
   }
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {

@@ -17,7 +17,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
                         "compile device.onnx of the bundle with it, or use --target cpu");
   }
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
-  TRY_ASSIGN(const run::Plan plan, deploy::compile(bundle));
+  const Result<run::Plan> compiled = deploy::compile(bundle);
+  if (!compiled.ok()) return Error(compiled.error()).within(flags.input);
+  const run::Plan& plan = *compiled;
   TRY(bundle::write_bundle(flags.output, bundle));
   int64_t macs = 0;
   for (const run::Step& step : plan.steps) macs += step.macs;

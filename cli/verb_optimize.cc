@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "deploy/json.h"
+#include "deploy/tables.h"
 
 namespace graupel::cli {
 namespace {

@@ -20,8 +20,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
   const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
   TRY_ASSIGN(const deploy::Windows windows, deploy::load_windows(flags.windows, first));
-  TRY_ASSIGN(const deploy::Profiled profiled,
-             deploy::profile(bundle, windows.raw, bars, flags.options));
+  const Result<deploy::Profiled> result = deploy::profile(bundle, windows.raw, bars, flags.options);
+  if (!result.ok()) return Error(result.error()).within(flags.input);
+  const deploy::Profiled& profiled = *result;
   Json json = deploy::profile_json(profiled.whole);
   json["device_latency_us_p95"] = profiled.device.latency_us_p95;
   json["bars"] = deploy::judgements_json(profiled.judgements);

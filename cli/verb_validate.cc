@@ -23,7 +23,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
                                                  normalization));
   deploy::ValidateOptions options;
   options.bars = flags.bars;
-  TRY_ASSIGN(deploy::Validated validated, deploy::validate(bundle, original, windows, options));
+  const Result<deploy::Validated> result = deploy::validate(bundle, original, windows, options);
+  if (!result.ok()) return Error(result.error()).within(flags.input);
+  const deploy::Validated& validated = *result;
   if (!flags.output.empty()) TRY(bundle::write_bundle(flags.output, bundle));
   print_json(globals, {{"bars", deploy::judgements_json(validated.judgements)}});
   return show_verdict(globals, validated.judgements);

@@ -13,7 +13,6 @@
 #include "base/files.h"
 #include "data/npy.h"
 #include "data/synth.h"
-#include "deploy/inspect.h"
 #include "deploy/json.h"
 #include "run/answers.h"
 #include "run/engine.h"
@@ -113,7 +112,7 @@ std::string plain_cnn(const std::string& end) {
     relu: Relu(n) -> r
     pool: MaxPool{kernel_shape=[2, 2], strides=[2, 2]}(r) -> p
     flat: Flatten(p) -> f
-    head: Gemm{transB=true}(f, fc, fcb) -> logits
+    head: Gemm{transB=1}(f, fc, fcb) -> logits
 )" + end +
          "}";
 }
@@ -414,7 +413,7 @@ TEST_F(Deploy, AChangedBundleFileFailsReadBack) {
 }
 
 TEST_F(Deploy, ProfileIsJudged) {
-  const Result<Parsed> parsed = parse(kModels + "fsq_imu.onnx", {});
+  const Result<Parsed> parsed = parse(kModels + "fsq_imu.onnx", ParseOptions());
   ASSERT_TRUE(parsed.ok());
   Result<bundle::Bundle> bundle = to_bundle(*parsed);
   ASSERT_TRUE(bundle.ok());
@@ -425,7 +424,7 @@ TEST_F(Deploy, ProfileIsJudged) {
   const Result<Profiled> early = profile(*bundle, windows->raw, bars, few);
   ASSERT_FALSE(early.ok());
   EXPECT_NE(early.error().message().find("cpu.plan"), std::string::npos);
-  ASSERT_TRUE(optimize(*bundle, *windows, {}, &parsed->original).ok());
+  ASSERT_TRUE(optimize(*bundle, *windows, quantize::QuantizeOptions(), &parsed->original).ok());
   ASSERT_TRUE(compile(*bundle).ok());
   const Result<Profiled> profiled = profile(*bundle, windows->raw, bars, few);
   ASSERT_TRUE(profiled.ok()) << profiled.error().message();
@@ -438,12 +437,12 @@ TEST_F(Deploy, CheckNamesNodesThatHaveNone) {
   const Result<std::string> bytes = read_file(kModels + "fsq_imu.onnx");
   const Result<ir::Graph> graph = onnx::read_model(kModels + "fsq_imu.onnx");
   ASSERT_TRUE(bytes.ok() && graph.ok());
-  const Result<Loaded> named = load(kModels + "fsq_imu.onnx", {});
+  const Result<Loaded> named = load(kModels + "fsq_imu.onnx", onnx::ReadOptions());
   ASSERT_TRUE(named.ok());
   EXPECT_TRUE(named->facts.unnamed_nodes.empty());
   // The standard's own node tests name no node.
   const Result<Loaded> nameless =
-      load("/usr/share/libonnx-testdata/data/node/test_relu/model.onnx", {});
+      load("/usr/share/libonnx-testdata/data/node/test_relu/model.onnx", onnx::ReadOptions());
   ASSERT_TRUE(nameless.ok()) << nameless.error().message();
   EXPECT_EQ(nameless->facts.unnamed_nodes.size(), 1u);
 }
