@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/rng.h"
+#include "data/npy.h"
 #include "data/synth.h"
 #include "deploy/deploy.h"
 
