@@ -41,7 +41,9 @@ int main(int argc, char** argv) {
     globals.json = json_errors;
     const std::string first = argc > 1 ? argv[1] : "";
     const bool unknown_verb =
-        !first.empty() && first[0] != '-' && app.get_subcommand_no_throw(first) == nullptr;
+        !first.empty() && first[0] != '-' &&
+        app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == first; })
+            .empty();
     const std::string found = unknown_verb ? "there is no verb '" + first + "'" : error.what();
     show_error(globals, graupel::invalid_input("usage", found + "; see graupel VERB --help"));
     return kBadInput;
