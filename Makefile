@@ -26,10 +26,15 @@ demo: setup build/release/build.ninja ## deploy the example model end to end and
 test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
-asan: setup ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+# The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
+SANITIZED := base data bundle kernels run ir onnx
+asan: setup ## these rooms' tests and every fuzz corpus under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
-	@cmake --build --preset asan --parallel $(JOBS)
-	@ctest --preset asan --parallel $(JOBS)
+	@cmake --build --preset asan --parallel $(JOBS) --target fuzzers $(SANITIZED:%=%_test)
+	@for room in $(SANITIZED); do build/asan/src/$${room}_test --gtest_brief=1 || exit 1; done
+	@for fuzzer in build/asan/fuzz/*_fuzz; do \
+	  name=$$(basename $$fuzzer _fuzz); echo "fuzz corpus $$name"; \
+	  $$fuzzer fuzz/corpus/$$name || exit 1; done
 
 tsan: setup ## the threaded rooms' tests under ThreadSanitizer
 	@cmake --preset tsan >/dev/null
