@@ -23,7 +23,7 @@ namespace graupel::cli {
 
 using Json = nlohmann::ordered_json;
 
-// Exit status of the command, see DESIGN: bars met, a bar missed, bad input, machine lacks it.
+// Exit status of the command: bars met, a bar missed, bad input, machine lacks it.
 enum Exit : int { kDone = 0, kMissed = 1, kBadInput = 2, kMachineLacks = 3 };
 
 struct Globals {

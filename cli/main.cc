@@ -1,4 +1,4 @@
-// The graupel command: one subcommand per stage, as in DESIGN's table.
+// The graupel command: one subcommand per stage of ARCHITECTURE.md's table.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 //
 // Idea: a ByteReader never reads past its span; after the first short read every later read gives
 // zero and ok() is false, so a parser checks once per record instead of once per field.
-// Test: bytes_test.cc.
+// Test: base_test.cc.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,4 @@
-// POSIX file reading and atomic replacement. See files.h. Test: files_test.cc.
+// POSIX file reading and atomic replacement. See files.h. Test: base_test.cc.
 #include "base/files.h"
 
 #include <fcntl.h>
@@ -8,31 +8,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+
+#include "base/file_descriptor.h"
 
 namespace graupel {
-namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Error system_error(const std::string& path, const char* action) {
-  return io_error(path, std::string(action) + " failed: " + std::strerror(errno));
-}
-
-}  // namespace
-
 Result<std::string> read_file(const std::string& path, uint64_t limit_bytes) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return system_error(path, "opening");

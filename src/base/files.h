@@ -1,5 +1,5 @@
 // Whole files in and out. Writing is atomic: a reader sees the old file or the new one, and a
-// failed write leaves nothing behind. Test: files_test.cc.
+// failed write leaves nothing behind. Test: base_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A work-sharing loop on short-lived threads. See parallel.h. Test: parallel_test.cc.
+// A work-sharing loop on short-lived threads. See parallel.h. Test: base_test.cc.
 #include "base/parallel.h"
 
 #include <sched.h>

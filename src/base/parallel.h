@@ -1,6 +1,6 @@
 // parallel_for: the same loop on every core of the machine, in no particular order.
 // The body must not throw. Results that each index owns are the same for any thread count.
-// Test: parallel_test.cc.
+// Test: base_test.cc.
 #pragma once
 
 #include <cstddef>

@@ -2,7 +2,7 @@
 //
 // Idea: every function that can fail on some input returns Result<T>; nothing in src/ throws,
 // prints, exits or aborts because of input. Callers pass errors on with TRY / TRY_ASSIGN.
-// Test: result_test.cc.
+// Test: base_test.cc.
 #pragma once
 
 #include <cassert>

@@ -1,6 +1,6 @@
 // A small deterministic random generator: the same seed gives the same numbers on every machine,
 // which std::normal_distribution does not promise. Reference: splitmix64 (Steele et al., 2014).
-// Test: rng_test.cc.
+// Test: base_test.cc.
 #pragma once
 
 #include <cmath>

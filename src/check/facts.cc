@@ -1,5 +1,5 @@
 // The table of facts: what each name means and how it is computed. See facts.h. Test:
-// facts_test.cc.
+// rules_test.cc.
 #include "check/facts.h"
 
 #include <fmt/format.h>

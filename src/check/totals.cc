@@ -1,6 +1,6 @@
 // Counting what a model needs of a chip. See totals.h.
 // Reference: the published placements behind the limits in targets/hailo8.toml. Test:
-// facts_test.cc.
+// rules_test.cc.
 #include "check/totals.h"
 
 #include <fmt/format.h>

@@ -4,7 +4,7 @@
 // a few published variations; the constants reveal the levels and which of them it is. Digits and
 // the code index then follow exactly: digit = q + floor(L / 2) (variants that round with Floor
 // count from 0 already), code = sum of digit_i * product of the levels before i.
-// Reference: Mentzer et al. 2023 (arXiv 2309.15505), vector-quantize-pytorch; DESIGN facts/fsq.
+// Reference: Mentzer et al. 2023 (arXiv 2309.15505), vector-quantize-pytorch.
 // Test: fsq_test.cc.
 #pragma once
 

@@ -6,20 +6,12 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/window_at.h"
 
 namespace graupel::deploy {
 namespace {
 
 using Named = std::map<std::string, Tensor>;
-
-Tensor window_at(const Tensor& windows, size_t index) {
-  Shape shape = windows.shape();
-  shape[0] = 1;
-  Tensor window(windows.dtype(), std::move(shape));
-  const size_t size_bytes = window.size_bytes();
-  std::copy_n(windows.bytes() + index * size_bytes, size_bytes, window.mutable_bytes());
-  return window;
-}
 
 Result<Named> evaluate_one(const Halves& halves, Tensor window, const ir::EvalOptions& options) {
   Named known, outputs;

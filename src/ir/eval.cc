@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "base/window_at.h"
 #include "ir/eval_integer.h"
 #include "ir/eval_internal.h"
 
@@ -325,17 +326,6 @@ Result<void> check_graph_input(const Graph& graph, ValueId id, const Tensor& ten
 
 // ---- many windows ----
 
-Tensor window_at(const Tensor& windows, size_t index) {
-  Shape shape = windows.shape();
-  shape[0] = 1;
-  Tensor window(windows.dtype(), shape);
-  if (window.size() > 0) {
-    std::memcpy(window.mutable_bytes(), windows.bytes() + index * window.size_bytes(),
-                window.size_bytes());
-  }
-  return window;
-}
-
 // Tensors [N, ...] for results like those of the first window.
 Result<std::vector<Tensor>> stacked_like(const Graph& graph, const std::vector<Tensor>& first,
                                          int64_t count, uint64_t limit) {
@@ -419,10 +409,10 @@ Result<std::vector<Tensor>> evaluate_windows(const Graph& graph, const Tensor& w
   TRY_ASSIGN(evaluator::Plan plan, evaluator::make_plan(graph, options.qdq));
   evaluator::fold_constants(plan);
   const auto run = [&](size_t index) {
-    const Tensor window = evaluator::window_at(windows, index);
+    const Tensor window = window_at(windows, index);
     return evaluator::run_plan(plan, std::span(&window, 1), options, index);
   };
-  TRY(evaluator::check_graph_input(graph, graph.inputs[0], evaluator::window_at(windows, 0)));
+  TRY(evaluator::check_graph_input(graph, graph.inputs[0], window_at(windows, 0)));
   Result<std::vector<Tensor>> first = run(0);
   if (!first.ok()) return evaluator::in_window(0, std::move(first).error());
   const int64_t count = windows.shape()[0];

@@ -19,28 +19,11 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/file_descriptor.h"
 #include "base/files.h"
 
 namespace graupel::onnx {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Error system_error(const std::string& path, const char* action) {
-  return io_error(path, std::string(action) + " failed: " + std::strerror(errno));
-}
 
 struct Range {
   std::string location;
@@ -104,7 +87,7 @@ Result<std::string> resolve(const std::string& location, const DataFolder& folde
 }
 
 Result<std::string> read_range(const std::string& path, uint64_t offset, uint64_t size_bytes) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return system_error(path, "opening");
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return system_error(path, "reading");
@@ -141,7 +124,7 @@ MappedFile::~MappedFile() {
 }
 
 Result<MappedFile> map_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return system_error(path, "opening");
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return system_error(path, "reading");

@@ -9,9 +9,9 @@
 #include <map>
 
 #include "base/parallel.h"
+#include "base/window_at.h"
 #include "ir/eval.h"
 #include "quantize/region.h"
-#include "quantize/window_at.h"
 
 namespace graupel::quantize {
 namespace {

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/parallel.h"
+#include "base/window_at.h"
 #include "ir/eval.h"
 #include "quantize/build_qdq.h"
 #include "quantize/choose_range.h"
@@ -15,7 +16,6 @@
 #include "quantize/noise.h"
 #include "quantize/points.h"
 #include "quantize/region.h"
-#include "quantize/window_at.h"
 
 namespace graupel::quantize {
 namespace {

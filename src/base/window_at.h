@@ -1,13 +1,13 @@
-// One window of a set. Test: quantize_test.cc.
+// One window of a set. Test: base_test.cc.
 #pragma once
 
 #include <algorithm>
 
 #include "base/tensor.h"
 
-namespace graupel::quantize {
+namespace graupel {
 
-// Window `index` of [N, ...] as [1, ...].
+// Window `index` of [N, ...] as [1, ...], a copy; index < N.
 inline Tensor window_at(const Tensor& windows, size_t index) {
   Shape shape = windows.shape();
   shape[0] = 1;
@@ -17,4 +17,4 @@ inline Tensor window_at(const Tensor& windows, size_t index) {
   return window;
 }
 
-}  // namespace graupel::quantize
+}  // namespace graupel
