@@ -213,6 +213,9 @@ TEST_F(Deploy, EverythingOnTheDeviceAndAResidualConnection) {
   options.validate.profile = {.warmup_runs = 1, .runs = 5, .seconds_limit = 1.0};
   const Result<Deployed> deployed = deploy(options);
   ASSERT_TRUE(deployed.ok()) << deployed.error().message();
+  // The output is a map: there is no class to agree on.
+  ASSERT_NE(find(deployed->validated, "argmax_agreement"), nullptr);
+  EXPECT_FALSE(find(deployed->validated, "argmax_agreement")->value.has_value());
   EXPECT_TRUE(ir::live_nodes(deployed->parsed.cut.host).empty());
   for (const char* exact : {"simplified_difference", "recombined_mismatches", "plan_mismatches"}) {
     EXPECT_EQ(validate::outcome(*find(deployed->validated, exact)), validate::Outcome::kPass)

@@ -165,12 +165,25 @@ void judge_codes(Judge& judge, const Evidence& evidence) {
   judge.say("code_flips", 100.0 - kept, fmt::format("{} windows", float_codes.size()));
 }
 
+// [N, classes], perhaps with dimensions of 1 behind them.
+bool one_score_per_class(const Shape& shape) {
+  return shape.size() >= 2 &&
+         std::all_of(shape.begin() + 2, shape.end(), [](int64_t size) { return size == 1; });
+}
+
 Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows& windows,
                            Validated& result) {
   const auto exact = evidence.exact.find(evidence.logits);
   const auto answer = evidence.answers.find(evidence.logits);
   if (exact == evidence.exact.end() || answer == evidence.answers.end() ||
       exact->second.dtype() != DType::kFloat32) {
+    return ok();
+  }
+  if (!one_score_per_class(exact->second.shape())) {
+    const std::string reason = fmt::format("{} is a map of shape {}, not one score per class",
+                                           evidence.logits, to_string(exact->second.shape()));
+    judge.say("argmax_agreement", std::nullopt, reason);
+    judge.say("accuracy", std::nullopt, reason);
     return ok();
   }
   const std::vector<int64_t> float_classes = validate::argmax_rows(exact->second);
