@@ -140,7 +140,7 @@ TEST_F(Deploy, TheExampleMeetsEveryBarAndGivesTheSameBytesTwice) {
   options.report = path("report.html");
   const Result<Deployed> first = deploy(options);
   ASSERT_TRUE(first.ok()) << first.error().message();
-  EXPECT_EQ(first->validated.judgements.size(), 16u) << outcomes(first->validated);
+  EXPECT_EQ(first->validated.judgements.size(), 17u) << outcomes(first->validated);
   for (const validate::Judgement& judgement : first->validated.judgements) {
     // Timing on a loaded machine is not what this test is about.
     if (judgement.bar.id.find("latency") != std::string::npos) continue;
@@ -153,7 +153,7 @@ TEST_F(Deploy, TheExampleMeetsEveryBarAndGivesTheSameBytesTwice) {
   EXPECT_EQ(*read_file(path("a.graupel")), *read_file(path("b.graupel")));
   const Result<std::string> report = read_file(path("report.html"));
   ASSERT_TRUE(report.ok());
-  EXPECT_NE(report->find("All 16 measured bars are met."), std::string::npos);
+  EXPECT_NE(report->find("All 17 measured bars are met."), std::string::npos);
 }
 
 TEST_F(Deploy, TheOtherTwoModelsToo) {
@@ -353,6 +353,10 @@ TEST_F(Deploy, RandomCalibrationKeepsTheNormalization) {
   EXPECT_TRUE(deployed->calibration.random);
   EXPECT_TRUE(deployed->bundle.members.contains("normalization"));
   EXPECT_EQ(deployed->bundle.manifest.provenance["optimize"]["random"], true);
+  const validate::Judgement* doubts = find(deployed->validated, "calibration_doubts");
+  ASSERT_NE(doubts, nullptr);
+  EXPECT_EQ(validate::outcome(*doubts), validate::Outcome::kFail);
+  EXPECT_NE(doubts->detail.find("random-windows"), std::string::npos) << doubts->detail;
   const Result<std::vector<data::ChannelStatistics>> channels =
       data::channel_statistics(deployed->calibration.model);
   ASSERT_TRUE(channels.ok());

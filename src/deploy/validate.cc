@@ -127,15 +127,46 @@ Result<std::optional<double>> device_snr(const Evidence& evidence, const Windows
   return worst;
 }
 
-std::optional<double> worst_layer_snr(const bundle::Bundle& bundle) {
+// A list that `optimize` left in its report; an empty one if there is none.
+Json optimize_report(const bundle::Bundle& bundle, const char* list) {
   const auto found = bundle.members.find("reports/optimize.json");
-  if (found == bundle.members.end()) return std::nullopt;
+  if (found == bundle.members.end()) return Json::array();
   const Json report = Json::parse(found->second, nullptr, false);
-  if (!report.is_object() || !report.contains("noise") || !report["noise"].is_array()) {
-    return std::nullopt;
+  if (!report.is_object() || !report.contains(list) || !report[list].is_array()) {
+    return Json::array();
   }
+  return report[list];
+}
+
+// What suggests that the scales were chosen on the wrong windows: every warning about them but
+// that they are few. Random noise is one by itself.
+struct Doubts {
+  double count = 0.0;
+  std::string names;
+
+  void add(const std::string& name) {
+    count += 1.0;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+};
+
+Doubts calibration_doubts(const bundle::Bundle& bundle) {
+  Doubts doubts;
+  for (const Json& finding : optimize_report(bundle, "calibration")) {
+    if (!finding.is_object() || finding.value("severity", Json()) != "warning") continue;
+    const Json id = finding.value("id", Json());
+    if (id.is_string() && id != "few-windows") doubts.add(id.get<std::string>());
+  }
+  const nlohmann::ordered_json& provenance = bundle.manifest.provenance;
+  const auto optimize = provenance.find("optimize");
+  const bool recorded = optimize != provenance.end() && optimize->is_object();
+  if (recorded && optimize->value("random", Json()) == Json(true)) doubts.add("random-windows");
+  return doubts;
+}
+
+std::optional<double> worst_layer_snr(const bundle::Bundle& bundle) {
   std::optional<double> worst;
-  for (const Json& row : report["noise"]) {
+  for (const Json& row : optimize_report(bundle, "noise")) {
     if (!row.is_object() || !row.contains("snr_db")) continue;
     const double exact = std::numeric_limits<double>::infinity();
     const double snr = row["snr_db"].is_number() ? row["snr_db"].get<double>() : exact;
@@ -240,6 +271,8 @@ Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
   TRY_ASSIGN(const double plan, plan_mismatches(evidence, windows, options.exact_windows, device));
   judge.say("plan_mismatches", plan,
             fmt::format("{} windows", std::min(exact_count, windows.model.shape()[0])));
+  const Doubts doubts = calibration_doubts(bundle);
+  judge.say("calibration_doubts", doubts.count, doubts.names);
   TRY_ASSIGN(const std::optional<double> snr, device_snr(evidence, windows, device));
   judge.say("device_snr", snr);
   judge.say("worst_layer_snr", worst_layer_snr(bundle));

@@ -76,6 +76,7 @@ std::vector<Bar> default_bars() {
       {"recombined_mismatches", "whole vs halves, differing outputs", "", kAtMost, 0},
       {"plan_mismatches", "CPU plan vs INT8 graph, differing bytes", "", kAtMost, 0},
       {"read_back_mismatches", "bundle read back, differing members", "", kAtMost, 0},
+      {"calibration_doubts", "doubts about the calibration windows", "", kAtMost, 0},
       {"device_snr", "INT8 vs float at the device outputs", "dB", kAtLeast, 20},
       {"worst_layer_snr", "INT8 vs float at the worst layer", "dB", kAtLeast, 10},
       {"argmax_agreement", "INT8 and float choose the same class", "%", kAtLeast, 98},
