@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/window_at.h"
 #include "ir/eval.h"
 #include "quantize/quantize.h"
 
@@ -157,14 +158,10 @@ Result<Moments> observed_moments(const ir::Graph& graph, ir::ValueId value, cons
     return moments;
   }
   const auto count = std::min(static_cast<size_t>(windows.shape()[0]), kProbedWindows);
-  Shape shape = windows.shape();
-  shape[0] = 1;
   // Spread over the set: recordings are usually sorted by class or time.
   const size_t stride = static_cast<size_t>(windows.shape()[0]) / count;
   for (size_t i = 0; i < count; ++i) {
-    std::array<Tensor, 1> window = {Tensor(DType::kFloat32, shape)};
-    const size_t size_bytes = window[0].size_bytes();
-    std::copy_n(windows.bytes() + i * stride * size_bytes, size_bytes, window[0].mutable_bytes());
+    const std::array<Tensor, 1> window = {window_at(windows, i * stride)};
     ir::EvalOptions options;
     options.observe = [&](size_t, ir::ValueId id, const Tensor& tensor) {
       if (id == value) accumulate(tensor, moments);
