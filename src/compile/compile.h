@@ -18,7 +18,7 @@
 namespace graupel::compile {
 
 struct CompileOptions {
-  // The engine is given raw windows and takes the z-score itself, as data::z_score does; nullopt:
+  // The engine is given raw windows and preprocesses them itself, as data::preprocess does; nullopt:
   // windows come as the model takes them.
   std::optional<data::Normalization> normalization;
   // The output that holds the logits; empty: the only float32 output that is not an FSQ output.

@@ -315,7 +315,7 @@ TEST(Compile, NormalizationIsTakenIntoTheFirstQuantisation) {
     EXPECT_FALSE(std::holds_alternative<run::Normalize>(step.body));
   }
   const Tensor raw = random_window(shape, 9);
-  const Result<Tensor> scaled = data::z_score(raw, *options.normalization);
+  const Result<Tensor> scaled = data::preprocess(raw, *options.normalization);
   ASSERT_TRUE(scaled.ok());
   const std::vector<Tensor> expected = reference(graph, {&*scaled, 1});
   for (const kernels::Isa isa : kernels::supported_isas()) {

@@ -1,25 +1,15 @@
-// Per-channel statistics of windows and the z-score built from them.
+// Per-channel statistics of windows and the scales built from them.
 // Test: statistics_test.cc.
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/tensor.h"
+#include "data/preprocess.h"
 
 namespace graupel::data {
-
-// What a model's input was scaled with: z = (x - mean[c]) / (std[c] + epsilon), channel c = axis 1.
-struct Normalization {
-  std::vector<double> mean;
-  std::vector<double> std;
-  double epsilon = 1e-8;
-
-  bool operator==(const Normalization&) const = default;
-};
 
 // One channel over all windows and positions. mean, std, minimum and maximum cover the finite
 // values only and are 0 when there are none.
@@ -38,19 +28,15 @@ struct ChannelStatistics {
 // does not eat the variance. Error kInvalidInput: another dtype or rank, or no window.
 Result<std::vector<ChannelStatistics>> channel_statistics(const Tensor& windows);
 
-// mean and std of each channel, as measured.
+// The z-score: mean and std of each channel, as measured.
 Normalization normalization_of(const std::vector<ChannelStatistics>& channels,
                                double epsilon = 1e-8);
 
-// (x - mean) / (std + epsilon) per channel, in double, rounded once to float32. `windows` as
-// above. Error kInvalidInput: channel counts differ, or `normalization` is not usable.
-Result<Tensor> z_score(const Tensor& windows, const Normalization& normalization);
-
-// {"mean":[...],"std":[...],"epsilon":1e-8}; epsilon may be left out. Error kInvalidInput names
-// the key that is missing or wrong: lists of different length, a value that is not finite, a
-// std below zero, std + epsilon of zero.
-Result<Normalization> parse_normalization(std::string_view json);
-std::string format_normalization(const Normalization& normalization);
-Result<void> check_normalization(const Normalization& normalization);
+// One scale for each group of channels (a sensor's three axes): mean 0 and, as std, the root mean
+// square of the group's finite values, so that a rotation of the axes commutes with the scaling.
+// `groups`: a group number >= 0 per channel. Error kInvalidInput: not one per channel.
+Result<Normalization> grouped_normalization_of(const std::vector<ChannelStatistics>& channels,
+                                               const std::vector<int64_t>& groups,
+                                               double epsilon = 1e-8);
 
 }  // namespace graupel::data

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "data/npy.h"
@@ -23,7 +24,7 @@ TEST(Statistics, AgreeWithNumpy) {
     EXPECT_EQ(channels[c].finite_count, 40);
     EXPECT_EQ(channels[c].is_constant, c == 2);
   }
-  const Tensor scaled = z_score(windows, normalization_of(channels)).value();
+  const Tensor scaled = preprocess(windows, normalization_of(channels)).value();
   for (size_t i = 0; i < scaled.size(); ++i) {
     EXPECT_NEAR(scaled.data<float>()[i], arrays[3].tensor.data<float>()[i], 1e-6) << i;
   }
@@ -61,26 +62,14 @@ TEST(Statistics, RefuseWhatHasNoChannels) {
   EXPECT_FALSE(channel_statistics(Tensor(DType::kFloat32, {0, 2, 3})).ok());
 }
 
-TEST(Normalization, ComesBackFromItsText) {
-  const Normalization normalization = {{0.1, -9.80665}, {1.0 / 3.0, 0.0}, 1e-8};
-  const std::string text = format_normalization(normalization);
-  EXPECT_EQ(parse_normalization(text).value(), normalization);
-  EXPECT_EQ(parse_normalization("{\"mean\":[0],\"std\":[2]}").value(),
-            (Normalization{{0.0}, {2.0}, 1e-8}));
-}
-
-TEST(Normalization, RefusesWhatCannotScale) {
-  for (const char* const text :
-       {"", "[]", "{", "{\"mean\":[1]}", "{\"mean\":[1],\"std\":[1,2]}",
-        "{\"mean\":[\"1\"],\"std\":[1]}", "{\"mean\":1,\"std\":1}", "{\"mean\":[],\"std\":[]}",
-        "{\"mean\":[1],\"std\":[-1]}", "{\"mean\":[1e999],\"std\":[1]}",
-        "{\"mean\":[1],\"std\":[0],\"epsilon\":0}", "{\"mean\":[1],\"std\":[1],\"epsilon\":-1}",
-        "{\"mean\":[1],\"std\":[1],\"epsilon\":\"x\"}"}) {
-    EXPECT_FALSE(parse_normalization(text).ok()) << text;
-  }
-  const Result<Tensor> other = z_score(Tensor(DType::kFloat32, {1, 3, 2}), {{0.0}, {1.0}, 1e-8});
-  ASSERT_FALSE(other.ok());
-  EXPECT_EQ(other.error().message(), "normalization: is for 1 channels, the windows have 3");
+TEST(Statistics, OneScalePerGroupIsTheRootMeanSquare) {
+  // Channels {3, -3}, {4, 4} and {1, 1}: the first two share sqrt((9 + 9 + 16 + 16) / 4).
+  const Tensor windows = Tensor::of<float>({1, 3, 2}, {3, -3, 4, 4, 1, 1});
+  const std::vector<ChannelStatistics> channels = channel_statistics(windows).value();
+  const Normalization scales = grouped_normalization_of(channels, {0, 0, 1}).value();
+  EXPECT_EQ(scales.mean, (std::vector<double>{0, 0, 0}));
+  EXPECT_EQ(scales.std, (std::vector<double>{std::sqrt(12.5), std::sqrt(12.5), 1.0}));
+  EXPECT_FALSE(grouped_normalization_of(channels, {0, 0}).ok());
 }
 
 }  // namespace

@@ -267,7 +267,7 @@ Result<SynthSet> synth_windows(const SynthOptions& options) {
     }
   });
   if (options.normalization) {
-    TRY_ASSIGN(set.windows, z_score(set.windows, *options.normalization));
+    TRY_ASSIGN(set.windows, preprocess(set.windows, *options.normalization));
   }
   return set;
 }

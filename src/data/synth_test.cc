@@ -208,7 +208,7 @@ TEST(Synth, NormalisedWindowsAreTheRawOnesScaled) {
   SynthOptions options{.windows = 100};
   options.normalization = normalization;
   const SynthSet scaled = make(options);
-  EXPECT_TRUE(scaled.windows == z_score(raw.windows, normalization).value());
+  EXPECT_TRUE(scaled.windows == preprocess(raw.windows, normalization).value());
   const std::vector<ChannelStatistics> channels = channel_statistics(scaled.windows).value();
   for (const ChannelStatistics& channel : channels) {
     EXPECT_NEAR(channel.mean, 0.0, 1e-6);

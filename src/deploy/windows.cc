@@ -86,7 +86,7 @@ Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
   Windows result;
   result.model = raw;
   if (normalization) {
-    TRY_ASSIGN(result.model, data::z_score(raw, *normalization));
+    TRY_ASSIGN(result.model, data::preprocess(raw, *normalization));
   }
   result.raw = std::move(raw);
   result.labels = std::move(labels);
