@@ -38,7 +38,28 @@ Result<void> emit_node(Lowering& l, ir::NodeId id) {
   return emit_literal(l, node);
 }
 
-// The z-score of the network's input, if windows come raw.
+Result<BufferId> without_mean(Lowering& l, BufferId raw, const std::string& name,
+                              const data::Normalization& normalization) {
+  const Shape shape = l.plan.buffers[raw.index()].shape;
+  if (shape.size() < 3) {
+    return invalid_input("input " + name,
+                         "is " + to_string(shape) + " and has no time axis to remove a mean from");
+  }
+  std::vector<uint8_t> centred(normalization.mean.size(), 0);
+  for (const int64_t channel : normalization.centred) centred[static_cast<size_t>(channel)] = 1;
+  run::RemoveMean step;
+  step.x = raw;
+  step.y = new_buffer(l, name + " without mean", DType::kFloat32, shape);
+  step.centred = constant_buffer(l, "centred", Tensor::of<uint8_t>({shape[1]}, centred));
+  step.channels = static_cast<int32_t>(shape[1]);
+  step.samples = shape.back();
+  step.rows = elements_of(shape) / shape[1] / shape.back();
+  const int64_t bytes = 2 * run::buffer_bytes(l.plan.buffers[raw.index()]);
+  l.plan.steps.push_back({name + " window mean", l.part, 0, bytes, step});
+  return step.y;
+}
+
+// The steps of data::preprocess, for windows that come raw.
 Result<BufferId> normalized(Lowering& l, BufferId raw, const std::string& name,
                             const data::Normalization& normalization) {
   TRY(data::check_normalization(normalization));
@@ -50,6 +71,10 @@ Result<BufferId> normalized(Lowering& l, BufferId raw, const std::string& name,
                                               ", but the normalization has " +
                                               std::to_string(channels) + " channels");
   }
+  const int64_t bytes = 2 * run::buffer_bytes(buffer);
+  if (!normalization.centred.empty()) {
+    TRY_ASSIGN(raw, without_mean(l, raw, name, normalization));
+  }
   std::vector<double> deviation;
   for (const double value : normalization.std) deviation.push_back(value + normalization.epsilon);
   const auto count = static_cast<int64_t>(channels);
@@ -60,8 +85,16 @@ Result<BufferId> normalized(Lowering& l, BufferId raw, const std::string& name,
   step.deviation = constant_buffer(l, "deviation", Tensor::of<double>({count}, deviation));
   step.channels = static_cast<int32_t>(channels);
   step.inner = elements_of(buffer.shape) / count;
-  l.plan.steps.push_back({name + " z-score", l.part, 0, 2 * run::buffer_bytes(buffer), step});
-  return step.y;
+  l.plan.steps.push_back({name + " z-score", l.part, 0, bytes, step});
+  if (!normalization.clip) return step.y;
+  run::Unary clip;
+  clip.op = run::UnaryOp::kClip;
+  clip.x = step.y;
+  clip.y = new_buffer(l, name + " clipped", DType::kFloat32, buffer.shape);
+  clip.b = static_cast<float>(*normalization.clip);
+  clip.a = -clip.b;
+  l.plan.steps.push_back({name + " clip", l.part, 0, bytes, clip});
+  return clip.y;
 }
 
 // Binds the inputs of the part in hand to what earlier parts made, or to new plan inputs.
@@ -211,6 +244,18 @@ Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_
   const Result<void> checked = run::check_plan(l.plan);
   if (!checked.ok()) return unsupported("cpu", checked.error().message());
   return std::move(l.plan);
+}
+
+Result<run::Plan> compile_preprocessing(const std::string& name, const Shape& shape,
+                                        const data::Normalization& normalization) {
+  ir::Graph graph;
+  const ir::ValueId input = ir::add_input(graph, name, DType::kFloat32, shape);
+  TRY_ASSIGN(const ir::NodeId node,
+             ir::add_node(graph, "preprocessed", ir::Unary{ir::UnaryKind::kIdentity}, {input}));
+  graph.outputs = graph.node(node).outputs;
+  CompileOptions options;
+  options.normalization = normalization;
+  return compile_plan({}, graph, {}, options);
 }
 
 }  // namespace graupel::compile

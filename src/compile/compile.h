@@ -18,8 +18,8 @@
 namespace graupel::compile {
 
 struct CompileOptions {
-  // The engine is given raw windows and preprocesses them itself, as data::preprocess does; nullopt:
-  // windows come as the model takes them.
+  // The engine is given raw windows and preprocesses them itself, as data::preprocess does;
+  // nullopt: windows come as the model takes them.
   std::optional<data::Normalization> normalization;
   // The output that holds the logits; empty: the only float32 output that is not an FSQ output.
   std::string logits_output;
@@ -33,5 +33,11 @@ struct CompileOptions {
 // no part before it, or the normalisation does not fit the input.
 Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_int8,
                                const ir::Graph& host, const CompileOptions& options = {});
+
+// A plan that hands out what compile_plan's first steps make of raw windows: input `name`, float32
+// of `shape` ([1, C, ...]), its only output the preprocessed window. What validation holds against
+// data::preprocess. Errors as above.
+Result<run::Plan> compile_preprocessing(const std::string& name, const Shape& shape,
+                                        const data::Normalization& normalization);
 
 }  // namespace graupel::compile

@@ -329,6 +329,37 @@ TEST(Compile, NormalizationIsTakenIntoTheFirstQuantisation) {
   EXPECT_EQ(compile_plan({}, graph, {}, options).error().code, ErrorCode::kInvalidInput);
 }
 
+TEST(Compile, PreprocessesAsTheReferenceDoes) {
+  const ir::Graph graph = random_qdq_net(4);
+  const Shape& shape = graph.shape(graph.inputs[0]);
+  const auto channels = static_cast<size_t>(shape[1]);
+  for (int form = 0; form < 8; ++form) {
+    CompileOptions options;
+    options.normalization = data::Normalization{std::vector<double>(channels, (form & 1) * 0.7),
+                                                std::vector<double>(channels, 0.3)};
+    for (int64_t c = 0; c < shape[1]; c += 2) {
+      if ((form & 2) != 0) options.normalization->centred.push_back(c);
+    }
+    if ((form & 4) != 0) options.normalization->clip = 1.25;
+    const Tensor raw = random_window(shape, static_cast<uint64_t>(form));
+    const Result<Tensor> scaled = data::preprocess(raw, *options.normalization);
+    ASSERT_TRUE(scaled.ok());
+    const Result<run::Plan> plan = compile_plan({}, graph, {}, options);
+    ASSERT_TRUE(plan.ok()) << plan.error().message();
+    const std::vector<Tensor> expected = reference(graph, {&*scaled, 1});
+    for (const kernels::Isa isa : kernels::supported_isas()) {
+      const std::map<std::string, Tensor> found = answers(*plan, raw, isa);
+      for (size_t o = 0; o < expected.size(); ++o) {
+        EXPECT_EQ(found.at(graph.value(graph.outputs[o]).name), expected[o]) << form;
+      }
+    }
+    const Result<run::Plan> alone = compile_preprocessing("x", shape, *options.normalization);
+    ASSERT_TRUE(alone.ok()) << alone.error().message();
+    ASSERT_EQ(alone->outputs.size(), 1u);
+    EXPECT_EQ(answers(*alone, raw, kernels::Isa::kScalar).begin()->second, *scaled) << form;
+  }
+}
+
 TEST(Compile, GivesTheSameBytesEveryTime) {
   const Parts parts = cut_in_two(11);
   const Result<run::Plan> one = compile_plan({}, parts.device, parts.host);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "compile/compile.h"
 #include "cut/fsq.h"
 #include "deploy/halves.h"
 #include "deploy/json.h"
@@ -111,6 +112,23 @@ Result<double> plan_mismatches(const Evidence& evidence, const Windows& windows,
                                               : differing_bytes(tensor, reference->second);
   }
   return static_cast<double>(mismatches);
+}
+
+// The bundle's own chain, as the engine executes it on raw windows, against the windows all other
+// measurements start from. Nothing if windows come as the model takes them.
+Result<std::optional<double>> preprocess_mismatches(const bundle::Bundle& bundle,
+                                                    const Windows& windows, size_t count) {
+  using Mismatches = std::optional<double>;
+  using MaybeNormalization = std::optional<data::Normalization>;
+  TRY_ASSIGN(const MaybeNormalization normalization, bundle_normalization(bundle));
+  if (!normalization) return Mismatches();
+  Shape shape = windows.raw.shape();
+  shape[0] = 1;
+  TRY_ASSIGN(const run::Plan plan, compile::compile_preprocessing("x", shape, *normalization));
+  const auto limit = static_cast<int64_t>(count);
+  TRY_ASSIGN(const Named found, plan_outputs(plan, first_windows(windows.raw, limit)));
+  return Mismatches(static_cast<double>(
+      differing_bytes(found.begin()->second, first_windows(windows.model, limit))));
 }
 
 // Nothing if no output of the device part has a float counterpart.
@@ -267,6 +285,10 @@ Result<Validated> validate(bundle::Bundle& bundle, const ir::Graph& original,
   TRY_ASSIGN(const double recombined,
              recombined_mismatches(original, evidence, first_windows(windows.model, exact_count)));
   judge.say("recombined_mismatches", recombined);
+  using Mismatches = std::optional<double>;
+  TRY_ASSIGN(const Mismatches preprocessed,
+             preprocess_mismatches(bundle, windows, options.exact_windows));
+  if (preprocessed) judge.say("preprocess_mismatches", preprocessed);
   TRY_ASSIGN(const run::Plan device, device_plan(bundle));
   TRY_ASSIGN(const double plan, plan_mismatches(evidence, windows, options.exact_windows, device));
   judge.say("plan_mismatches", plan,

@@ -250,4 +250,12 @@ Work check(const Normalize& s, Scope& scope) {
   return count;
 }
 
+Work check(const RemoveMean& s, Scope& scope) {
+  TRY_ASSIGN(const int64_t count, size_of({s.channels, s.rows, s.samples}));
+  TRY(scope.use(s.x, Access::kRead, DType::kFloat32, count));
+  TRY(scope.use(s.y, Access::kWrite, DType::kFloat32, count));
+  TRY(scope.use(s.centred, Access::kConstant, DType::kUInt8, s.channels));
+  return count;
+}
+
 }  // namespace graupel::run

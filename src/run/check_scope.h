@@ -164,5 +164,6 @@ Work check(const ArgReduce& s, Scope& scope);
 Work check(const Cast& s, Scope& scope);
 Work check(const Interpolate& s, Scope& scope);
 Work check(const Normalize& s, Scope& scope);
+Work check(const RemoveMean& s, Scope& scope);
 
 }  // namespace graupel::run

@@ -88,6 +88,7 @@ void execute(const Frame& frame, const Softmax& step);
 void execute(const Frame& frame, const ArgReduce& step);
 void execute(const Frame& frame, const Interpolate& step);
 void execute(const Frame& frame, const Normalize& step);
+void execute(const Frame& frame, const RemoveMean& step);
 
 // A loop nest of up to kMaxRank dimensions without allocation: calls row(count, at...) for every
 // innermost row, with the first element of each of N operands; operand i steps by strides[i].

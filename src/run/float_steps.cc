@@ -402,4 +402,24 @@ void execute(const Frame& frame, const Normalize& step) {
   }
 }
 
+void execute(const Frame& frame, const RemoveMean& step) {
+  const float* x = frame.read<float>(step.x);
+  const uint8_t* centred = frame.read<uint8_t>(step.centred);
+  float* y = frame.write<float>(step.y);
+  for (int64_t row = 0; row < step.channels * step.rows; ++row) {
+    double mean = 0.0;
+    if (centred[row / step.rows] != 0) {
+      for (int64_t i = 0; i < step.samples; ++i) mean += static_cast<double>(x[i]);
+      mean /= static_cast<double>(step.samples);
+      for (int64_t i = 0; i < step.samples; ++i) {
+        y[i] = static_cast<float>(static_cast<double>(x[i]) - mean);
+      }
+    } else {
+      std::copy_n(x, step.samples, y);
+    }
+    x += step.samples;
+    y += step.samples;
+  }
+}
+
 }  // namespace graupel::run

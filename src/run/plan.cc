@@ -116,7 +116,7 @@ std::string_view step_name(const StepBody& body) {
       "ConvInt8",    "MaxPoolInt8", "AveragePoolInt8", "Lookup",  "BinaryInt8", "Quantize",
       "Dequantize",  "Move",        "Unary",           "Binary",  "Where",      "MatMul",
       "ConvF32",     "PoolF32",     "Reduce",          "Softmax", "ArgReduce",  "Cast",
-      "Interpolate", "Normalize"};
+      "Interpolate", "Normalize",   "RemoveMean"};
   static_assert(std::size(kNames) == std::variant_size_v<StepBody>);
   return kNames[body.index()];
 }

@@ -380,9 +380,19 @@ struct Normalize {
   bool operator==(const Normalize&) const = default;
 };
 
+// The input's window means: y = float32(x - sum / samples) in rows of channels that `centred` marks
+// (the sum in double, in order), y = x elsewhere. float32 [channels][rows][samples].
+struct RemoveMean {
+  BufferId x, y;
+  BufferId centred;  // constant uint8 [channels], 0 or not
+  int32_t channels = 1;
+  int64_t rows = 1, samples = 1;
+  bool operator==(const RemoveMean&) const = default;
+};
+
 using StepBody = std::variant<ConvInt8, MaxPoolInt8, AveragePoolInt8, Lookup, BinaryInt8, Quantize,
                               Dequantize, Move, Unary, Binary, Where, MatMul, ConvF32, PoolF32,
-                              Reduce, Softmax, ArgReduce, Cast, Interpolate, Normalize>;
+                              Reduce, Softmax, ArgReduce, Cast, Interpolate, Normalize, RemoveMean>;
 
 enum class Part : uint8_t { kDevice, kHost };
 

@@ -68,6 +68,9 @@ inline auto fields(Interpolate& s) {
 inline auto fields(Normalize& s) {
   return std::tie(s.x, s.y, s.mean, s.deviation, s.channels, s.inner);
 }
+inline auto fields(RemoveMean& s) {
+  return std::tie(s.x, s.y, s.centred, s.channels, s.rows, s.samples);
+}
 inline auto fields(Port& p) { return std::tie(p.name, p.buffer, p.role); }
 inline auto fields(Step& s) { return std::tie(s.node, s.part, s.macs, s.bytes, s.body); }
 inline auto fields(Plan& p) {

@@ -60,6 +60,7 @@ TEST(Plan, KeepsEveryFieldOfEveryStepKind) {
       Cast{a, b},
       Interpolate{a, b, c, d, 2, {3, 4}, strides},
       Normalize{a, b, c, d, 3, 4},
+      RemoveMean{a, b, c, 3, 4, 5},
       MaxPoolInt8{a, b, {}},
   };
   for (const StepBody& body : bodies) {

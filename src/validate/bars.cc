@@ -74,6 +74,7 @@ std::vector<Bar> default_bars() {
   return {
       {"simplified_difference", "original vs simplified, largest change", "", kBelow, 1e-3},
       {"recombined_mismatches", "whole vs halves, differing outputs", "", kAtMost, 0},
+      {"preprocess_mismatches", "preprocessing in plan, differing bytes", "", kAtMost, 0},
       {"plan_mismatches", "CPU plan vs INT8 graph, differing bytes", "", kAtMost, 0},
       {"read_back_mismatches", "bundle read back, differing members", "", kAtMost, 0},
       {"calibration_doubts", "doubts about the calibration windows", "", kAtMost, 0},
