@@ -294,9 +294,9 @@ Result<Tensor> read_npy(const std::string& path) {
   return tensor;
 }
 
-std::string format_npy(const Tensor& tensor) {
-  std::string header = "{'descr': '" + std::string(dtype_code(tensor.dtype())) +
-                       "', 'fortran_order': False, 'shape': " + shape_tuple(tensor.shape()) + ", }";
+std::string npy_header(DType dtype, const Shape& shape) {
+  std::string header = "{'descr': '" + std::string(dtype_code(dtype)) +
+                       "', 'fortran_order': False, 'shape': " + shape_tuple(shape) + ", }";
   const size_t preamble = kMagic.size() + 4;
   const size_t unpadded = preamble + header.size() + 1;
   header.append((kAlignmentBytes - unpadded % kAlignmentBytes) % kAlignmentBytes, ' ');
@@ -307,6 +307,12 @@ std::string format_npy(const Tensor& tensor) {
   writer.write(uint8_t{0});
   writer.write(static_cast<uint16_t>(header.size()));
   writer.append(header);
+  return writer.take();
+}
+
+std::string format_npy(const Tensor& tensor) {
+  ByteWriter writer;
+  writer.append(npy_header(tensor.dtype(), tensor.shape()));
   if (tensor.dtype() == DType::kBFloat16) {
     for (const double value : tensor.to_doubles()) writer.write(static_cast<float>(value));
   } else if (tensor.size_bytes() > 0) {

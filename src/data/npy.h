@@ -31,6 +31,8 @@ Result<Tensor> read_npy(const std::string& path);
 // Format version 1.0, little-endian, C order, as numpy.save writes it. bfloat16, which numpy
 // does not know, is written as float32.
 std::string format_npy(const Tensor& tensor);
+// What stands in front of the values, for a file that is written piece by piece.
+std::string npy_header(DType dtype, const Shape& shape);
 Result<void> write_npy(const std::string& path, const Tensor& tensor);  // atomic
 
 // The arrays of an .npz (stored or deflated) in the order of the file. All arrays together may
