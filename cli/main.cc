@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
   add_profile(app, globals);
   add_run(app, globals);
   add_inspect(app, globals);
+  add_prepare(app, globals);
   add_synth(app, globals);
   add_doctor(app, globals);
   try {

@@ -228,6 +228,46 @@ std::string describe_counts(const Tally& tally) {
   return text.empty() ? "nothing left out" : text;
 }
 
+std::string describe(const PrepareOptions& options, const Prepared& prepared) {
+  std::string out = fmt::format("{} rows of {} files -> {} windows\n", prepared.tally.rows_read,
+                                prepared.tally.files, prepared.windows);
+  for (const PreparedSplit& split : prepared.splits) {
+    std::string names;
+    for (const int64_t subject : split.split.subjects) {
+      names += (names.empty() ? "" : ", ") + clean_utf8(subject_name(prepared.tally, subject));
+    }
+    out += fmt::format("  {:<12} {:>8} windows of {}\n", split.split.name, split.windows,
+                       shortened(names, 60));
+  }
+  out += fmt::format("  {:<12} {:>8} windows for calibration_data.npy\n", "",
+                     prepared.calibration_windows);
+  for (size_t i = 0; i < kReasonCount; ++i) {
+    if (prepared.tally.counts[i] == 0) continue;
+    const ReasonText& text = text_of(static_cast<Reason>(i));
+    out += fmt::format("  {:>21} {:<8} {}\n", prepared.tally.counts[i], text.unit, text.text);
+  }
+  out += prepared.leakage.clean() ? "no person and no window is in two splits\n"
+                                  : "LEAKAGE: " + clean_utf8(prepared.leakage.example) + "\n";
+  return out + fmt::format("data card: {}/data_card.md\n", clean_utf8(options.output));
+}
+
+Json summary_json(const PrepareOptions& options, const Prepared& prepared) {
+  Json summary = {{"folder", clean_utf8(options.output)},
+                  {"files", prepared.tally.files},
+                  {"rows", prepared.tally.rows_read},
+                  {"windows", prepared.windows},
+                  {"calibration_windows", prepared.calibration_windows},
+                  {"leakage_free", prepared.leakage.clean()}};
+  for (const PreparedSplit& split : prepared.splits) {
+    summary["splits"][split.split.name] = {{"subjects", split.split.subjects},
+                                           {"windows", split.windows}};
+  }
+  summary["left_out_or_repaired"] = counts_json(prepared.tally);
+  summary["notes"] = Json::array();
+  for (const std::string& note : prepared.tally.notes) summary["notes"].push_back(clean_utf8(note));
+  return summary;
+}
+
 Json card_json(const PrepareOptions& options, const Prepared& prepared, const WindowStore& store) {
   const Recipe& recipe = prepared.recipe;
   Json card = {{"format_version", 1},

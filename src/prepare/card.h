@@ -10,8 +10,11 @@
 
 namespace graupel::prepare {
 
-// Counts and reasons, one line each, for the terminal and for the card.
+// What was left out or repaired, in one line.
 std::string describe_counts(const Tally& tally);
+// What came out, and what was left out and why, for the terminal.
+std::string describe(const PrepareOptions& options, const Prepared& prepared);
+nlohmann::ordered_json summary_json(const PrepareOptions& options, const Prepared& prepared);
 nlohmann::ordered_json card_json(const PrepareOptions& options, const Prepared& prepared,
                                  const WindowStore& store);
 std::string card_markdown(const PrepareOptions& options, const Prepared& prepared,

@@ -37,7 +37,7 @@ struct Cutter {
   std::vector<double> filter;
 };
 
-Result<void> cut_windows(Cutter& cutter, const Run& run) {
+Result<void> cut_windows(Cutter& cutter, const EvenRun& run) {
   if (run.rate_hz != cutter.filter_rate_hz) {
     TRY_ASSIGN(cutter.ratio, rate_ratio(run.rate_hz, cutter.recipe.rate_hz));
     cutter.filter = antialias_filter(cutter.ratio);
@@ -237,6 +237,8 @@ Result<void> write_outputs(const PrepareOptions& options, const WindowStore& sto
 
 Result<Prepared> prepare(const PrepareOptions& options) {
   Prepared prepared;
+  const std::vector<double> any(kAxes, 1.0);
+  TRY(data::check_normalization({any, any, 1e-8, options.centred, options.clip}));
   Form form = Form::kCsv;
   if (options.form) {
     form = *options.form;
@@ -257,8 +259,8 @@ Result<Prepared> prepare(const PrepareOptions& options) {
   const RunSink sink = [&](RawRun&& raw) -> Result<void> {
     observe_units(raw, cutter.units);
     watch.observe(raw);
-    TRY_ASSIGN(const std::vector<Run> runs, even_runs(raw, recipe, prepared.tally));
-    for (const Run& run : runs) TRY(cut_windows(cutter, run));
+    TRY_ASSIGN(const std::vector<EvenRun> runs, even_runs(raw, recipe, prepared.tally));
+    for (const EvenRun& run : runs) TRY(cut_windows(cutter, run));
     return ok();
   };
   TRY(read_recordings(options.input, recipe, prepared.tally, sink));

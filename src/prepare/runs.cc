@@ -72,7 +72,7 @@ int64_t interpolate(const Series& series, size_t axis, const Grid& grid, std::sp
 }
 
 void cut_at_holes(const std::vector<double>& values, const Grid& grid, const RawRun& raw,
-                  std::vector<Run>& runs, Tally& tally) {
+                  std::vector<EvenRun>& runs, Tally& tally) {
   const size_t channels = values.size() / grid.samples;
   const auto whole = [&](size_t i) {
     for (size_t c = 0; c < channels; ++c) {
@@ -89,7 +89,7 @@ void cut_at_holes(const std::vector<double>& values, const Grid& grid, const Raw
     }
     size_t end = i;
     while (end < grid.samples && whole(end)) ++end;
-    Run run{raw.subject, raw.label, raw.place, grid.rate_hz, end - i, {}};
+    EvenRun run{raw.subject, raw.label, raw.place, grid.rate_hz, end - i, {}};
     run.values.reserve(channels * run.samples);
     for (size_t c = 0; c < channels; ++c) {
       const auto first = values.begin() + static_cast<std::ptrdiff_t>(c * grid.samples + i);
@@ -168,8 +168,8 @@ Result<void> RunBuilder::add(int64_t subject, int32_t label, double time_s,
   return ok();
 }
 
-Result<std::vector<Run>> even_runs(const RawRun& raw, const Recipe& recipe, Tally& tally) {
-  std::vector<Run> runs;
+Result<std::vector<EvenRun>> even_runs(const RawRun& raw, const Recipe& recipe, Tally& tally) {
+  std::vector<EvenRun> runs;
   const Series& first = raw.sensors.at(0);
   if (first.rows() < 2) {
     tally.add(Reason::kTooShort, static_cast<int64_t>(first.rows()), raw.place);

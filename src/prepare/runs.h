@@ -52,7 +52,7 @@ class RunBuilder {
 };
 
 // A stretch on an even grid, nothing missing.
-struct Run {
+struct EvenRun {
   int64_t subject = 0;
   int32_t label = 0;
   std::string place;
@@ -70,6 +70,6 @@ struct Run {
 // a reading that lies on the grid stays as it is.
 // Error kInvalidInput: time stamps whose rate is outside 0.1 to 10000 Hz, or far fewer rows than
 // the rate promises.
-Result<std::vector<Run>> even_runs(const RawRun& raw, const Recipe& recipe, Tally& tally);
+Result<std::vector<EvenRun>> even_runs(const RawRun& raw, const Recipe& recipe, Tally& tally);
 
 }  // namespace graupel::prepare

@@ -17,9 +17,9 @@ using testing::HasSubstr;
 const std::string kSource = GRAUPEL_SOURCE_DIR;
 const std::string kModel = kSource + "/models/fsq_imu.onnx";
 const std::string kNormalization = kSource + "/models/fsq_imu.normalization.json";
-const std::vector<std::string> kVerbs = {"deploy",   "simplify", "check",    "parse",
-                                         "optimize", "compile",  "validate", "profile",
-                                         "run",      "inspect",  "synth",    "doctor"};
+const std::vector<std::string> kVerbs = {"deploy",  "simplify", "check",   "parse", "optimize",
+                                         "compile", "validate", "profile", "run",   "inspect",
+                                         "synth",   "doctor",   "prepare"};
 
 class Cli : public testing::Test {
  protected:
@@ -258,6 +258,50 @@ TEST_F(Cli, EveryInstructionSetGivesTheSameAnswers) {
   const Finished bogus = graupel({"run", bundle(), windows()}, {"GRAUPEL_ISA=bogus"});
   EXPECT_EQ(bogus.code, 2);
   EXPECT_THAT(bogus.err, HasSubstr("bogus"));
+}
+
+// Six people walking with one sensor at 25 Hz, and what a TOML file says about it.
+std::string recordings() {
+  std::string text = "timestamp,sensor,ax,ay,az,gx,gy,gz,mx,my,mz,label,subject\n";
+  for (int person = 1; person <= 6; ++person) {
+    for (int i = 0; i < 1000; ++i) {
+      const double swing = (i * 7 % 25 - 12) / 6.0 + person * 0.01;
+      text += std::to_string(i * 40) + ",hip," + std::to_string(swing) + ",0.5,9.8," +
+              std::to_string(swing * 0.3) + ",0.1,0,0.4,0.1,-0.3,walk," + std::to_string(person) +
+              "\n";
+    }
+  }
+  return text;
+}
+
+TEST_F(Cli, PrepareMakesWindowsThatDeployTakes) {
+  const std::string config = write("rec.toml", "sensors = [\"hip\"]\n[units]\ntime = \"ms\"\n");
+  const std::string csv = write("rec.csv", recordings() + "ragged\n");
+  const std::vector<std::string> arguments = {"prepare", csv,       "--config",      config,
+                                              "-o",      path("w"), "--hop",         "10",
+                                              "--scale", "sensor",  "--remove-mean", "6,7,8"};
+  const Finished plain = graupel(arguments);
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  EXPECT_THAT(plain.out, HasSubstr("6001 rows of 1 files -> 546 windows"));
+  EXPECT_THAT(plain.out, HasSubstr("1 rows     a field too few"));
+  EXPECT_THAT(plain.out, HasSubstr("no person and no window is in two splits"));
+  std::vector<std::string> with_json = arguments;
+  with_json.emplace_back("--json");
+  const Finished json = graupel(with_json);
+  EXPECT_EQ(document(json)["windows"], 546);
+  EXPECT_EQ(document(json)["calibration_windows"], 91);
+  EXPECT_EQ(document(graupel({"inspect", path("w/train/windows.npy"), "--json"}))["shape"],
+            "273x9x1x100");
+  EXPECT_TRUE(fs::exists(path("w/data_card.md")));
+
+  refused({"prepare", csv, "-o", path("w2")}, "--sensors");
+  refused({"prepare", csv, "--sensors", "nose", "-o", path("w2")}, "'nose'");
+  refused({"prepare", path("none"), "-o", path("w2")}, "does not exist");
+  refused({"prepare", folder_.string(), "-o", path("w2")}, "holds no set that is known");
+  refused({"prepare", csv, "--config", config, "--form", "xml", "-o", path("w2")}, "'xml'");
+  refused({"prepare", csv, "--config", config, "--window", "0", "-o", path("w2")}, "window");
+  refused({"prepare", csv, "--config", config, "--clip", "-1", "-o", path("w2")}, "clip");
+  refused({"prepare", csv, "--config", config, "--remove-mean", "9", "-o", path("w2")}, "9");
 }
 
 TEST_F(Cli, ProfileSynthDoctorInspectAndCompile) {
