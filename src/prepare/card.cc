@@ -178,19 +178,27 @@ void add_labels(std::string& out, const Prepared& prepared) {
   }
 }
 
+std::string missing_text(const MissingCount& count) {
+  if (count.missing == 0) return "none";
+  return fmt::format(
+      "{} ({:.2g} %)", count.missing,
+      100.0 * static_cast<double>(count.missing) / static_cast<double>(count.readings));
+}
+
 void add_channels(std::string& out, const Prepared& prepared, const WindowStore& store) {
   const std::vector<int64_t>& subjects = prepared.splits[0].split.subjects;
   out += fmt::format(
       "\n## Channels, {} split, before preprocessing\n\n| channel | sensor | unit | "
-      "minimum | mean | std | maximum |\n|---|---|---|---:|---:|---:|---:|\n",
+      "minimum | mean | std | maximum | missing in the files |\n"
+      "|---|---|---|---:|---:|---:|---:|---:|\n",
       prepared.splits[0].split.name);
   for (size_t axis = 0; axis < store.channels(); ++axis) {
     for (size_t s = 0; s < store.sensors(); ++s) {
       const Moments m = moments_of(store, subjects, axis * store.sensors() + s);
-      out +=
-          fmt::format("| {} {} | {} | {} | {:.4g} | {:.4g} | {:.4g} | {:.4g} |\n", axis,
-                      kAxisNames[axis], safe(prepared.recipe.sensors[s]),
-                      unit_of(prepared.recipe.form, axis), m.minimum, m.mean, m.std(), m.maximum);
+      out += fmt::format("| {} {} | {} | {} | {:.4g} | {:.4g} | {:.4g} | {:.4g} | {} |\n", axis,
+                         kAxisNames[axis], safe(prepared.recipe.sensors[s]),
+                         unit_of(prepared.recipe.form, axis), m.minimum, m.mean, m.std(), m.maximum,
+                         missing_text(prepared.missing[axis * store.sensors() + s]));
     }
   }
 }
@@ -313,6 +321,9 @@ Json card_json(const PrepareOptions& options, const Prepared& prepared, const Wi
                                 {"name", clean_utf8(subject_name(prepared.tally, subject))},
                                 {"windows_per_class", counts},
                                 {"channels", channels}});
+  }
+  for (const MissingCount& count : prepared.missing) {
+    card["missing"].push_back({{"readings", count.readings}, {"missing", count.missing}});
   }
   card["leakage"] = {{"shared_subjects", prepared.leakage.shared_subjects},
                      {"equal_windows", prepared.leakage.equal_windows}};

@@ -51,7 +51,7 @@ void class_bars(std::string& svg, const SubjectStatistics& statistics,
 
 // Rows of one triplet share an axis from the least to the greatest reading of all its sensors.
 void channel_ranges(std::string& svg, const SubjectStatistics& statistics,
-                    const std::vector<std::string>& sensors) {
+                    const std::vector<std::string>& sensors, Form form) {
   const size_t per_triplet = 3 * sensors.size();
   double y = kTop;
   for (size_t triplet = 0; triplet < 3; ++triplet) {
@@ -80,7 +80,8 @@ void channel_ranges(std::string& svg, const SubjectStatistics& statistics,
     }
     text(svg, kRangeLeft, y + 10.0, "start", fmt::format("{:.3g}", low));
     text(svg, kRangeLeft + kRangeLength, y + 10.0, "end",
-         fmt::format("{:.3g} {}", high, kUnits[triplet]));
+         fmt::format("{:.3g} {}", high,
+                     triplet == 2 && form == Form::kUciHar ? kUnits[0] : kUnits[triplet]));
     y += kRowHeight + 8.0;
   }
 }
@@ -113,7 +114,7 @@ std::string subject_svg(int64_t subject, const Prepared& prepared, const WindowS
   text(svg, 12.0, 38.0, "start", "windows of each class");
   text(svg, kRangeLeft, 38.0, "start", "least to greatest, mean ± std, before preprocessing");
   class_bars(svg, statistics, recipe.classes);
-  channel_ranges(svg, statistics, recipe.sensors);
+  channel_ranges(svg, statistics, recipe.sensors, recipe.form);
   return svg + "</svg>\n";
 }
 

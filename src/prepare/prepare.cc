@@ -75,14 +75,21 @@ Result<void> cut_windows(Cutter& cutter, const EvenRun& run) {
 // A person whose channel never holds a number loses every window; say which channel it was.
 struct ChannelWatch {
   std::map<int64_t, std::vector<int64_t>> finite;  // person -> readings per channel
+  std::vector<MissingCount>& missing;              // [axis * sensors + sensor]
 
   void observe(const RawRun& run) {
+    const size_t sensors = run.sensors.size();
     std::vector<int64_t>& counts = finite[run.subject];
-    counts.resize(run.sensors.size() * kAxes);
-    for (size_t s = 0; s < run.sensors.size(); ++s) {
+    counts.resize(sensors * kAxes);
+    missing.resize(sensors * kAxes);
+    for (size_t s = 0; s < sensors; ++s) {
       const std::vector<double>& values = run.sensors[s].values;
       for (size_t i = 0; i < values.size(); ++i) {
-        counts[s * kAxes + i % kAxes] += std::isfinite(values[i]) ? 1 : 0;
+        const bool is_there = std::isfinite(values[i]);
+        MissingCount& count = missing[i % kAxes * sensors + s];
+        counts[s * kAxes + i % kAxes] += is_there ? 1 : 0;
+        ++count.readings;
+        count.missing += is_there ? 0 : 1;
       }
     }
   }
@@ -255,10 +262,11 @@ Result<Prepared> prepare(const PrepareOptions& options) {
   TRY_ASSIGN(WindowStore store, WindowStore::create(options.output, kAxes, recipe.sensors.size(),
                                                     static_cast<size_t>(recipe.window_samples)));
   Cutter cutter{recipe, prepared.tally, store, {}, 0.0, {}, {}};
-  ChannelWatch watch;
+  ChannelWatch watch{{}, prepared.missing};
   const RunSink sink = [&](RawRun&& raw) -> Result<void> {
     observe_units(raw, cutter.units);
     watch.observe(raw);
+    if (watch.finite.size() > kMaximumPeople) return too_many_people(raw.place);
     TRY_ASSIGN(const std::vector<EvenRun> runs, even_runs(raw, recipe, prepared.tally));
     for (const EvenRun& run : runs) TRY(cut_windows(cutter, run));
     return ok();

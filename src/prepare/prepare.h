@@ -47,9 +47,14 @@ struct PreparedSplit {
   std::vector<int64_t> class_counts;
 };
 
+struct MissingCount {
+  int64_t readings = 0, missing = 0;
+};
+
 struct Prepared {
   Recipe recipe;
   Tally tally;
+  std::vector<MissingCount> missing;  // [axis * sensors + sensor], as recorded
   std::vector<PreparedSplit> splits;
   data::Normalization normalization;  // of the training people; of all of them for kAllFolds
   size_t calibration_windows = 0;

@@ -65,8 +65,8 @@ struct Context {
   Recipe& recipe;
   Tally& tally;
   double time_factor = 1.0;
-  std::vector<std::string> names;  // of subjects that are not numbers
-  std::optional<bool> numbered;    // subjects are whole numbers
+  std::map<std::string, int64_t, std::less<>> names;  // of subjects that are not numbers
+  std::optional<bool> numbered;                       // subjects are whole numbers
   std::map<std::string, int64_t> sensors_seen;
 };
 
@@ -80,14 +80,13 @@ Result<int64_t> subject_id(Context& context, std::string_view text, const std::s
   }
   context.numbered = number.has_value();
   if (number) return *number;
-  auto& names = context.names;
-  const auto found = std::find(names.begin(), names.end(), text);
-  const auto id = static_cast<int64_t>(found - names.begin()) + 1;
-  if (found == names.end()) {
-    if (names.size() >= 100000) return invalid_input(place, "is the 100001st subject");
-    names.emplace_back(text);
-    context.tally.subject_names[id] = names.back();
-  }
+  const auto found = context.names.find(text);
+  if (found != context.names.end()) return found->second;
+  if (text.size() > 200) return invalid_input(place, "has a subject of more than 200 bytes");
+  if (context.names.size() >= kMaximumPeople) return too_many_people(place);
+  const auto id = static_cast<int64_t>(context.names.size()) + 1;
+  context.names.emplace(text, id);
+  context.tally.subject_names[id] = std::string(text);
   return id;
 }
 
@@ -102,6 +101,7 @@ struct Cursor {
   Reading last;
   bool has_last = false;
   bool at_end = false;
+  std::vector<Reading> recent;  // the last two taken: neighbours of the next run's first row
   int rewinds = 0;
   std::set<std::pair<int64_t, int64_t>> absent;  // person and session with nothing more to come
 
@@ -231,6 +231,7 @@ Result<void> rewind(Cursor& cursor, Context& context) {
   cursor.has_last = false;
   cursor.at_end = false;
   cursor.counts = false;
+  cursor.recent.clear();
   return advance(cursor, context);
 }
 
@@ -240,15 +241,22 @@ Result<void> partner_run(Cursor& cursor, Context& context, const Reading& from, 
                          Series& series) {
   if (cursor.absent.contains({from.subject, from.session})) return ok();
   const double margin_s = std::max(context.recipe.gap_s, kClockRestart_s);
+  for (const Reading& reading : cursor.recent) {
+    const bool near = reading.time_s >= from.time_s - margin_s;
+    if (near && same_clock(reading, from)) append(series, reading);
+  }
+  if (series.rows() > 0 && series.time_s.back() >= to_s) return ok();
   for (int pass = 0; pass < 2; ++pass) {
     while (cursor.ahead) {
       const Reading& reading = *cursor.ahead;
       if (same_clock(reading, from)) {
+        if (series.rows() >= 4 * kMaximumRunRows) return ok();
         if (reading.time_s > to_s + margin_s) return ok();
-        if (reading.time_s >= from.time_s - margin_s) {
-          if (series.rows() >= 4 * kMaximumRunRows) return ok();
-          append(series, reading);
-        }
+        const bool is_last = reading.time_s >= to_s;
+        if (reading.time_s >= from.time_s - margin_s) append(series, reading);
+        if (cursor.recent.size() == 2) cursor.recent.erase(cursor.recent.begin());
+        cursor.recent.push_back(reading);
+        if (is_last) return advance(cursor, context);  // what follows is the next run's
       } else if (series.rows() > 0) {
         return ok();
       }
@@ -262,7 +270,7 @@ Result<void> partner_run(Cursor& cursor, Context& context, const Reading& from, 
 }
 
 Result<Cursor> open_cursor(LineReader lines, const std::string& sensor, Context& context) {
-  Cursor cursor{std::move(lines), {}, sensor, true, {}, {}, {}, false, false, 0, {}};
+  Cursor cursor{std::move(lines), {}, sensor, true, {}, {}, {}, false, false, {}, 0, {}};
   TRY_ASSIGN(cursor.header, read_header(cursor.lines));
   TRY(advance(cursor, context));
   return cursor;

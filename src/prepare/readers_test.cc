@@ -318,6 +318,11 @@ TEST_F(Folder, CsvPairsSensorsByTime) {
   EXPECT_EQ(tally_.subject_names.at(runs_[2].subject), "ben");
   EXPECT_EQ(runs_[2].sensors[1].rows(), 5u);
   EXPECT_EQ(runs_[2].sensors[1].values[0], 100.0);
+  // The second run begins between two readings of the wrist, one of which the first has used.
+  const std::vector<EvenRun> even = even_runs(runs_[1], recipe_, tally_).value();
+  ASSERT_EQ(even.size(), 1u);
+  EXPECT_EQ(even[0].samples, 10u);
+  EXPECT_NEAR(even[0].channel(kAxes)[0], 109.75, 1e-9);
 }
 
 TEST_F(Folder, CsvDoesNotCareWhetherSensorsAreInterleaved) {

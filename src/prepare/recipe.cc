@@ -266,7 +266,7 @@ Result<Recipe> make_recipe(Form form, const RecipeOptions& options, std::string_
 Result<int32_t> class_of(Recipe& recipe, std::string_view label, const std::string& place) {
   const auto found = recipe.labels.find(std::string(label));
   if (found != recipe.labels.end()) return found->second;
-  if (recipe.every_label && !label.empty() && recipe.classes.size() < 4096) {
+  if (recipe.every_label && !label.empty() && label.size() <= 200 && recipe.classes.size() < 4096) {
     const int32_t index = class_index(recipe, label);
     recipe.labels.emplace(label, index);
     return index;

@@ -25,6 +25,12 @@ const ReasonText& text_of(Reason reason) {
   return kTexts[static_cast<size_t>(reason)];
 }
 
+Error too_many_people(const std::string& place) {
+  return invalid_input(place, fmt::format("is a person beyond the {} that are accepted; is this "
+                                          "column really the person?",
+                                          kMaximumPeople));
+}
+
 Result<void> check_ragged(const Tally& tally, const std::string& where) {
   const int64_t ragged = tally[Reason::kRaggedRow];
   if (ragged * 100 <= tally.rows_read) return ok();

@@ -26,6 +26,9 @@ inline constexpr std::array<std::string_view, kAxes> kAxisNames = {"ax", "ay", "
 // A longer run is divided here; a run at this length takes 40 MB for two sensors.
 inline constexpr size_t kMaximumRunRows = size_t{1} << 17;
 
+inline constexpr size_t kMaximumPeople = 10000;
+Error too_many_people(const std::string& place);
+
 // One sensor's readings; a value that is missing is NaN.
 struct Series {
   std::vector<double> time_s;  // ascending

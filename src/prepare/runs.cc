@@ -11,7 +11,7 @@ namespace graupel::prepare {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kOnGrid = 1e-6;  // of a sample interval
+constexpr double kOnGrid = 1e-3;  // of a sample interval: a reading so near is taken as it is
 
 double median_step(const std::vector<double>& time_s) {
   std::vector<double> steps;
