@@ -17,6 +17,7 @@ constexpr double kGravityHigh = 31.0;  // sqrt(9.8 * 96): above, g was said and 
 constexpr double kLeastSpread = 0.05;  // m/s^2, noise of a unit at rest
 constexpr double kTurningHigh = 4.0;   // rad/s per m/s^2
 constexpr double kTurningLow = 0.02;
+constexpr double kFastTurning = 3.0;  // rad/s, root mean square; somebody on a chair is slower
 
 // Persons and sensors whose numbers contradict one unit.
 struct Contradiction {
@@ -46,15 +47,14 @@ std::string names_of(const Contradiction& found, const Recipe& recipe, const Tal
                      found.sensors.size() > 1 ? "s" : "", sensors);
 }
 
-Error contradiction(const Contradiction& found, size_t cells, const std::string& what,
+Error contradiction(const Contradiction& found, size_t people, const std::string& what,
                     const std::string& declared, const std::string& likely,
                     const std::string& names) {
-  const bool everywhere = found.cells * 10 >= cells * 9;
+  const bool everywhere = found.subjects.size() == people;
   return invalid_input(
       everywhere ? "units" : "mixed units",
-      fmt::format("{} is declared in {}, but {} of {} look{} like {} ({:.3g} after conversion); {}",
-                  what, declared, what, everywhere ? "the whole set" : names,
-                  everywhere ? "s" : "s", likely, found.example,
+      fmt::format("{} is declared in {}, but {} of {} looks like {} ({:.3g} after conversion); {}",
+                  what, declared, what, everywhere ? "the whole set" : names, likely, found.example,
                   everywhere ? "declare it so in [units] of the TOML file"
                              : "convert these recordings to one unit"));
 }
@@ -73,6 +73,7 @@ void observe_units(const RawRun& run, UnitEvidence& evidence) {
         sums.count += 1.0;
         sums.length += std::sqrt(squares);
         sums.length_squares += squares;
+        for (size_t axis = 0; axis < 3; ++axis) sums.axes[axis] += v[axis];
       }
       if (std::isfinite(turning)) {
         sums.rotation_count += 1.0;
@@ -84,13 +85,13 @@ void observe_units(const RawRun& run, UnitEvidence& evidence) {
 
 Result<void> check_units(const UnitEvidence& evidence, const Recipe& recipe, Tally& tally) {
   Contradiction too_short, too_long, too_fast, too_slow, no_gravity;
-  size_t cells = 0;
+  std::set<int64_t> people;
   const bool in_g = recipe.units.acceleration == "g";
   const bool in_degrees = recipe.units.rotation == "deg/s";
   for (const auto& [key, sums] : evidence) {
     const auto& [subject, sensor, label] = key;
     if (sums.count < kFewest) continue;
-    ++cells;
+    people.insert(subject);
     const double mean = sums.length / sums.count;
     if (mean < kGravityLow && mean > 0.3) {
       (in_g ? no_gravity : too_short).add(subject, sensor, mean);
@@ -105,7 +106,12 @@ Result<void> check_units(const UnitEvidence& evidence, const Recipe& recipe, Tal
     if (mean < kGravityLow || mean > kGravityHigh) continue;
     const double spread = std::max(kLeastSpread, std::sqrt(variance));
     const double rotation = std::sqrt(sums.rotation_squares / sums.rotation_count);
-    if (!in_degrees && rotation > kTurningHigh * spread) {
+    // The spread of the vector: a swing across gravity hardly changes its length.
+    double centre = 0.0;
+    for (const double sum : sums.axes) centre += sum * sum / (sums.count * sums.count);
+    const double vector_spread =
+        std::max(kLeastSpread, std::sqrt(std::max(0.0, sums.length_squares / sums.count - centre)));
+    if (!in_degrees && rotation > kFastTurning && rotation > kTurningHigh * vector_spread) {
       too_fast.add(subject, sensor, rotation);
     }
     if (in_degrees && rotation > 0.0 && rotation < kTurningLow * spread && spread > 0.5) {
@@ -114,16 +120,16 @@ Result<void> check_units(const UnitEvidence& evidence, const Recipe& recipe, Tal
   }
   const auto names = [&](const Contradiction& found) { return names_of(found, recipe, tally); };
   if (too_short.cells > 0) {
-    return contradiction(too_short, cells, "acceleration", "m/s2", "g", names(too_short));
+    return contradiction(too_short, people.size(), "acceleration", "m/s2", "g", names(too_short));
   }
   if (too_long.cells > 0) {
-    return contradiction(too_long, cells, "acceleration", "g", "m/s2", names(too_long));
+    return contradiction(too_long, people.size(), "acceleration", "g", "m/s2", names(too_long));
   }
   if (too_fast.cells > 0) {
-    return contradiction(too_fast, cells, "rotation", "rad/s", "deg/s", names(too_fast));
+    return contradiction(too_fast, people.size(), "rotation", "rad/s", "deg/s", names(too_fast));
   }
   if (too_slow.cells > 0) {
-    return contradiction(too_slow, cells, "rotation", "deg/s", "rad/s", names(too_slow));
+    return contradiction(too_slow, people.size(), "rotation", "deg/s", "rad/s", names(too_slow));
   }
   if (no_gravity.cells > 0) {
     tally.notes.push_back(

@@ -7,6 +7,7 @@
 // Test: units_check_test.cc; readers_real_test.cc (no false alarm on published recordings).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <tuple>
@@ -20,6 +21,7 @@ namespace graupel::prepare {
 struct UnitSums {
   double count = 0.0;
   double length = 0.0, length_squares = 0.0;  // of acceleration
+  std::array<double, 3> axes{};               // of acceleration
   double rotation_squares = 0.0;              // sum over the three axes
   double rotation_count = 0.0;
 };
