@@ -296,7 +296,7 @@ TEST_F(Cli, PrepareMakesWindowsThatDeployTakes) {
 
   refused({"prepare", csv, "-o", path("w2")}, "--sensors");
   refused({"prepare", csv, "--sensors", "nose", "-o", path("w2")}, "'nose'");
-  refused({"prepare", path("none"), "-o", path("w2")}, "does not exist");
+  refused({"prepare", path("nowhere"), "-o", path("w2")}, "does not exist");
   refused({"prepare", folder_.string(), "-o", path("w2")}, "holds no set that is known");
   refused({"prepare", csv, "--config", config, "--form", "xml", "-o", path("w2")}, "'xml'");
   refused({"prepare", csv, "--config", config, "--window", "0", "-o", path("w2")}, "window");
