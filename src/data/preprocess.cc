@@ -10,6 +10,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "data/layout.h"
+
 namespace graupel::data {
 namespace {
 
@@ -18,25 +20,6 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaximumChannels = 1 << 20;
 constexpr int64_t kFormatVersion = 2;
 constexpr const char* kPlace = "normalization";
-
-// windows as [N][C][rows][samples]; a row is what a mean is taken over.
-struct Layout {
-  size_t count = 0, channels = 0, rows = 0, samples = 0;
-};
-
-Result<Layout> layout_of(const Tensor& windows) {
-  if (windows.dtype() != DType::kFloat32 || windows.rank() < 2 || windows.size() == 0) {
-    return invalid_input("windows", "are " + std::string(to_string(windows.dtype())) +
-                                        " of shape " + to_string(windows.shape()) +
-                                        ", expected at least one float32 window as NxCx...");
-  }
-  Layout layout;
-  layout.count = static_cast<size_t>(windows.shape()[0]);
-  layout.channels = static_cast<size_t>(windows.shape()[1]);
-  layout.samples = windows.rank() > 2 ? static_cast<size_t>(windows.shape().back()) : 1;
-  layout.rows = windows.size() / (layout.count * layout.channels * layout.samples);
-  return layout;
-}
 
 Result<void> check_centred(const std::vector<int64_t>& centred, size_t channels, size_t rank) {
   int64_t previous = -1;

@@ -7,34 +7,18 @@
 #include <map>
 #include <string>
 
+#include "data/layout.h"
+
 namespace graupel::data {
 namespace {
-
-// windows as N x C x inner.
-struct Layout {
-  size_t count = 0, channels = 0, inner = 0;
-};
-
-Result<Layout> layout_of(const Tensor& windows) {
-  if (windows.dtype() != DType::kFloat32 || windows.rank() < 2 || windows.size() == 0) {
-    return invalid_input("windows", "are " + std::string(to_string(windows.dtype())) +
-                                        " of shape " + to_string(windows.shape()) +
-                                        ", expected at least one float32 window as NxCx...");
-  }
-  Layout layout;
-  layout.count = static_cast<size_t>(windows.shape()[0]);
-  layout.channels = static_cast<size_t>(windows.shape()[1]);
-  layout.inner = windows.size() / (layout.count * layout.channels);
-  return layout;
-}
 
 template <class Body>
 void for_each_in_channel(const Tensor& windows, const Layout& layout, size_t channel,
                          const Body& body) {
   const float* const data = windows.data<float>().data();
   for (size_t n = 0; n < layout.count; ++n) {
-    const float* const row = data + (n * layout.channels + channel) * layout.inner;
-    for (size_t i = 0; i < layout.inner; ++i) body(static_cast<double>(row[i]));
+    const float* const row = data + (n * layout.channels + channel) * layout.per_channel();
+    for (size_t i = 0; i < layout.per_channel(); ++i) body(static_cast<double>(row[i]));
   }
 }
 
