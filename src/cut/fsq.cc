@@ -149,6 +149,7 @@ Constants symmetric(double levels) {
   return {(levels - 1.0) / 2.0, (levels - 1.0) / 2.0 + 0.5, 1.0, 0.0};
 }
 Constants ifsq(double levels) { return {levels - 1.0, 0.5, 1.6, 0.0}; }
+Constants sigmoid(double levels) { return {levels - 1.0, 0.5, 1.0, 0.0}; }
 
 constexpr Variant kVariants[] = {
     {"lucidrains-2024", ir::UnaryKind::kRound, Bounding::kTanh, levels_wide, lucidrains_2024,
@@ -162,6 +163,9 @@ constexpr Variant kVariants[] = {
     {"symmetric", ir::UnaryKind::kFloor, Bounding::kTanh, levels_plain, symmetric, kMaxPlainLevels,
      false},
     {"ifsq", ir::UnaryKind::kFloor, Bounding::kSigmoid, levels_sigmoid, ifsq, kMaxPlainLevels,
+     true},
+    // Behind ifsq, whose factor it would take for a part of z.
+    {"sigmoid", ir::UnaryKind::kFloor, Bounding::kSigmoid, levels_sigmoid, sigmoid, kMaxPlainLevels,
      true},
 };
 

@@ -18,8 +18,9 @@
 namespace graupel::cut {
 
 struct Fsq {
-  // "lucidrains-2024", "lucidrains-2023", "paper-2023", "hard-clamp", "symmetric" or "ifsq". The
-  // two of 2023 differ by the shift alone: with it folded they are called "lucidrains-2023".
+  // "lucidrains-2024", "lucidrains-2023", "paper-2023", "hard-clamp", "symmetric", "ifsq" or
+  // "sigmoid". The two of 2023 differ by the shift alone: with it folded they are called
+  // "lucidrains-2023".
   std::string variant;
   std::vector<int64_t> levels;         // per dimension
   std::vector<int64_t> digit_offsets;  // digit = q + offset, per dimension

@@ -178,7 +178,7 @@ TEST(Fsq, SymmetricGridCountsFromZero) {
   }
 }
 
-TEST(Fsq, IfsqNeedsItsScale) {
+TEST(Fsq, IfsqIsToldFromThePlainLogisticByItsScale) {
   const auto graph = [](const std::string& scale) {
     return graph_of(R"(graph g opset 17 ir 8 {
       input z: float32[1x3x2x2]
@@ -203,7 +203,11 @@ TEST(Fsq, IfsqNeedsItsScale) {
   EXPECT_EQ(fsq->variant, "ifsq");
   EXPECT_THAT(fsq->levels, ElementsAre(8, 5, 4));
   EXPECT_EQ(fsq->axis, 1);
-  EXPECT_FALSE(find_fsq(graph("1.5")));
+  // With any other factor in front it is the plain logistic, whose z holds the factor.
+  const std::optional<Fsq> plain = find_fsq(graph("1.5"));
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->variant, "sigmoid");
+  EXPECT_EQ(plain->unbounded, "a");
 }
 
 TEST(Fsq, ChannelsOfImagesAndLastAxisOfSequences) {
