@@ -344,6 +344,7 @@ Drift read_drift(const Json& json, std::optional<Error>& problem) {
   reader.numbers("edges", drift.edges, kMaxDriftBins - 1, -kHuge, kHuge);
   reader.integers("counts", drift.counts, kMaxDriftBins, 0, kManyWindows);
   reader.number("alarm", drift.alarm, 1.0, kHuge);
+  reader.number("run_length", drift.run_length, 1.0, kHuge);
   if (!ascending(drift.edges)) reader.fail("edges", "have to ascend");
   if (drift.counts.size() != drift.edges.size() + 1) {
     reader.fail("counts", "have to be one more than the edges");
@@ -480,7 +481,8 @@ Json block_json(const Block& block) {
   if (block.drift) {
     root["drift"] = {{"edges", numbers_json(block.drift->edges)},
                      {"counts", block.drift->counts},
-                     {"alarm", number_json(block.drift->alarm)}};
+                     {"alarm", number_json(block.drift->alarm)},
+                     {"run_length", number_json(block.drift->run_length)}};
   }
   if (!block.hsmm.empty()) root["hsmm"] = Json::parse(block.hsmm, nullptr, false);
   root["provenance"] = provenance_json(block.provenance);

@@ -130,9 +130,10 @@ struct Adaptive {
 
 // Exchangeability test on the uncertainty 1 - (largest probability): calibration windows per bin.
 struct Drift {
-  std::vector<double> edges;    // ascending; bin b holds edges[b-1] <= x < edges[b]
-  std::vector<int64_t> counts;  // edges.size() + 1
-  double alarm = 100.0;         // wealth at which the alarm is raised
+  std::vector<double> edges;     // ascending; bin b holds edges[b-1] <= x < edges[b]
+  std::vector<int64_t> counts;   // edges.size() + 1
+  double alarm = 1000.0;         // wealth of the martingale at which the alarm is raised
+  double run_length = 100000.0;  // windows between false alarms of the restarting form, at least
 
   bool operator==(const Drift&) const = default;
 };

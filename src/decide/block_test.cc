@@ -23,7 +23,7 @@ Block full_block() {
   block.conformal->class_thresholds = {0.25, kNoThreshold, 1.0 / 3.0};
   block.conformal->threshold = 0.9;
   block.adaptive = Adaptive{0.01, 5, {0.1, 0.2, 0.2}};
-  block.drift = Drift{{0.1, 0.3}, {4, 5, 0}, 1000.0};
+  block.drift = Drift{{0.1, 0.3}, {4, 5, 0}, 1000.0, 5e4};
   block.hsmm = R"({"states":2})";
   block.provenance.data = "windows.npy";
   block.provenance.fit_groups = {1, 2};
