@@ -211,7 +211,11 @@ Result<Confidence> fit_vector(const Predictions& predictions, const TemperatureF
     if (!solve_positive(hessian, step)) break;
     double decrement = 0.0;
     for (size_t k = 0; k < n; ++k) decrement += step[k] * gradient[k];
-    if (decrement < 1e-18 * (1.0 + value)) break;
+    // So near the minimum values no longer differ, and one more full step is exact.
+    if (decrement < 1e-13 * (1.0 + value)) {
+      for (size_t k = 0; k < n; ++k) x[k] -= step[k];
+      break;
+    }
     double length = 1.0, next_value = 0.0;
     std::vector<double> next(n);
     do {

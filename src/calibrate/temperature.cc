@@ -53,6 +53,15 @@ Derivatives at(const Predictions& predictions, double beta) {
   return sum;
 }
 
+bool all_right(const Predictions& predictions) {
+  for (size_t i = 0; i < predictions.count(); ++i) {
+    const std::span<const float> row = predictions.row(i);
+    const float own = row[static_cast<size_t>(predictions.labels[i])];
+    if (own < *std::max_element(row.begin(), row.end())) return false;
+  }
+  return true;
+}
+
 double sandwich_error(const Predictions& predictions, double beta, double curvature) {
   std::map<int64_t, double> gradients;
   for (size_t i = 0; i < predictions.count(); ++i) {
@@ -75,29 +84,30 @@ TemperatureFit fit_temperature(const Predictions& predictions) {
   TemperatureFit fit;
   const auto count = static_cast<double>(predictions.count());
   fit.nll_before = fit.nll_after = at(predictions, 1.0).value / count;
+  if (all_right(predictions)) {
+    fit.refused =
+        "every window it was fitted on is classified correctly, so nothing bounds the confidence; "
+        "fit on more windows, of people who are harder to classify";
+    return fit;
+  }
   double low = kLeastBeta, high = 1.0;
   if (at(predictions, low).slope >= 0.0) {
     fit.refused = "the logits say less about the labels than guessing; look at the labels' order";
     return fit;
   }
   while (high < kGreatestBeta && at(predictions, high).slope < 0.0) low = high, high *= 2.0;
-  if (high >= kGreatestBeta) {
-    fit.refused =
-        "every window it was fitted on is classified correctly, so nothing bounds the "
-        "confidence; fit on more windows, of people who are harder to classify";
-    return fit;
-  }
   double beta = std::clamp(1.0, low, high);
   Derivatives here = at(predictions, beta);
   while (fit.iterations < kMaxIterations && high - low > 1e-15 * high) {
     ++fit.iterations;
     (here.slope > 0.0 ? high : low) = beta;
     double next = here.curvature > 0.0 ? beta - here.slope / here.curvature : low;
-    if (!(next > low && next < high)) next = 0.5 * (low + high);
-    const double moved = std::abs(next - beta);
+    const bool converged = std::abs(next - beta) <= 1e-9 * beta;  // the error left is its square
+    // Where the bracket spans orders of magnitude its middle is the geometric one.
+    if (!converged && !(next > low && next < high)) next = std::sqrt(low * high);
     beta = next;
     here = at(predictions, beta);
-    if (moved <= 1e-14 * beta || here.slope == 0.0) break;
+    if (converged || here.slope == 0.0) break;
   }
   fit.temperature = 1.0 / beta;
   fit.nll_after = here.value / count;
