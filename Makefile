@@ -42,6 +42,11 @@ tsan: setup ## the threaded rooms' tests under ThreadSanitizer
 	@build/tsan/src/base_test --gtest_brief=1
 	@build/tsan/src/run_test --gtest_brief=1 --gtest_filter='*Threads*:*Clone*:Load.*:Profile.*'
 
+arm: setup ## the engine cross-built for 64-bit ARM, its tests under qemu
+	@cmake -S tests/arm -B build/arm -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >/dev/null
+	@cmake --build build/arm --parallel $(JOBS)
+	@ctest --test-dir build/arm --output-on-failure
+
 fuzz: setup ## each libFuzzer target for 60 seconds (FUZZ_SECONDS=N)
 	@cmake --preset fuzz >/dev/null
 	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
@@ -59,4 +64,4 @@ check-format: setup ## fail if a source is not formatted
 clean: ## remove everything built
 	@rm -rf build
 
-.PHONY: help setup build demo test asan tsan fuzz bench format check-format clean
+.PHONY: help setup build demo test asan tsan arm fuzz bench format check-format clean

@@ -98,10 +98,25 @@ inline void conv_tile(const ConvRowArgs& args, int32_t first, const Epilogue& e)
   }
   const __m256 m_low = _mm256_loadu_ps(args.multiplier);
   const __m256 m_high = _mm256_loadu_ps(args.multiplier + 8);
+  uint8_t* const y = args.y + first / args.pool * args.y_step;
+  if constexpr (kPositions % 2 == 0) {
+    if (args.pool == 2) {
+#pragma GCC unroll 3
+      for (int q = 0; q < kPositions / 2; ++q) {
+        const __m256i best_low = _mm256_max_epi32(low[2 * q], low[2 * q + 1]);
+        const __m256i best_high = _mm256_max_epi32(high[2 * q], high[2 * q + 1]);
+        const __m256i a = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(best_low), m_low), e);
+        const __m256i b = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(best_high), m_high), e);
+        store(y + q * args.y_step, pack16(a, b), args.channels);
+      }
+      return;
+    }
+  }
+#pragma GCC unroll 6
   for (int p = 0; p < kPositions; ++p) {
     const __m256i a = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(low[p]), m_low), e);
     const __m256i b = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(high[p]), m_high), e);
-    store(args.y + (first + p) * args.y_step, pack16(a, b), args.channels);
+    store(y + p * args.y_step, pack16(a, b), args.channels);
   }
 }
 
@@ -152,6 +167,16 @@ void widen_row(const WidenArgs& args) {
   for (; i < args.count; ++i) {
     args.y[i] = static_cast<int16_t>(widen1(args.x[i], args.type) - args.zero_point);
   }
+}
+
+void flip_row(const FlipArgs& args) {
+  const __m256i flip = _mm256_set1_epi8(static_cast<char>(args.flip));
+  size_t i = 0;
+  for (; i + 32 <= args.count; i += 32) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.y + i),
+                        _mm256_xor_si256(load(args.x + i), flip));
+  }
+  for (; i < args.count; ++i) args.y[i] = args.x[i] ^ args.flip;
 }
 
 void conv_row(const ConvRowArgs& args) {

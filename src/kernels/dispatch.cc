@@ -8,6 +8,11 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace graupel::kernels {
 namespace {
 
@@ -17,23 +22,96 @@ constexpr KernelTable kScalarTable = {
 #undef KERNEL
 };
 
+// The kernels a set has of its own; the rest are those of the set below it.
 #if defined(__x86_64__)
-constexpr KernelTable kAvx2Table = {
-#define KERNEL(name, Args) &avx2::name,
-#include "kernels/kernels.def"
-#undef KERNEL
+constexpr KernelTable kAvx2Table = [] {
+  KernelTable table = kScalarTable;
+  table.widen_row = &avx2::widen_row;
+  table.flip_row = &avx2::flip_row;
+  table.conv_row = &avx2::conv_row;
+  table.depthwise_row = &avx2::depthwise_row;
+  table.max_pool_row = &avx2::max_pool_row;
+  table.average_pool_row = &avx2::average_pool_row;
+  table.quantize_row = &avx2::quantize_row;
+  table.dequantize_row = &avx2::dequantize_row;
+  table.binary_row = &avx2::binary_row;
+  return table;
+}();
+constexpr KernelTable kAvx512VnniTable = [] {
+  KernelTable table = kAvx2Table;
+  table.dot_row = &avx512vnni::dot_row;
+  table.dot_form = DotForm::kUnsigned;
+  return table;
+}();
+#endif
+
+#if defined(__aarch64__)
+constexpr KernelTable kNeonTable = [] {
+  KernelTable table = kScalarTable;
+  table.widen_row = &neon::widen_row;
+  table.flip_row = &neon::flip_row;
+  table.conv_row = &neon::conv_row;
+  table.depthwise_row = &neon::depthwise_row;
+  table.max_pool_row = &neon::max_pool_row;
+  table.average_pool_row = &neon::average_pool_row;
+  table.quantize_row = &neon::quantize_row;
+  table.dequantize_row = &neon::dequantize_row;
+  table.binary_row = &neon::binary_row;
+  return table;
+}();
+constexpr KernelTable kNeonDotTable = [] {
+  KernelTable table = kNeonTable;
+  table.dot_row = &neondot::dot_row;
+  table.dot_form = DotForm::kSigned;
+  return table;
+}();
+#endif
+
+struct IsaEntry {
+  Isa isa;
+  std::string_view name;
+  const KernelTable* table;  // nullptr: not in this build
 };
-#endif
 
-constexpr Isa kAllIsas[] = {Isa::kScalar, Isa::kAvx2};
-
-bool is_supported(Isa isa) {
-  if (isa == Isa::kScalar) return true;
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") != 0;
+#define GRAUPEL_X86(table) &table
 #else
-  return false;
+#define GRAUPEL_X86(table) nullptr
 #endif
+#if defined(__aarch64__)
+#define GRAUPEL_ARM(table) &table
+#else
+#define GRAUPEL_ARM(table) nullptr
+#endif
+
+// Worst first.
+constexpr IsaEntry kIsas[] = {
+    {Isa::kScalar, "scalar", &kScalarTable},
+    {Isa::kAvx2, "avx2", GRAUPEL_X86(kAvx2Table)},
+    {Isa::kAvx512Vnni, "avx512vnni", GRAUPEL_X86(kAvx512VnniTable)},
+    {Isa::kNeon, "neon", GRAUPEL_ARM(kNeonTable)},
+    {Isa::kNeonDot, "neondot", GRAUPEL_ARM(kNeonDotTable)},
+};
+
+bool processor_has(Isa isa) {
+#if defined(__x86_64__)
+  const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (isa == Isa::kAvx2) return has_avx2;
+  if (isa == Isa::kAvx512Vnni) {
+    return has_avx2 && __builtin_cpu_supports("avx512f") != 0 &&
+           __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+           __builtin_cpu_supports("avx512vnni") != 0;
+  }
+#endif
+#if defined(__aarch64__)
+  if (isa == Isa::kNeon) return true;  // part of every 64-bit ARM
+  if (isa == Isa::kNeonDot) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#endif
+  return isa == Isa::kScalar;
+}
+
+bool is_supported(const IsaEntry& entry) {
+  return entry.table != nullptr && processor_has(entry.isa);
 }
 
 std::string supported_names() {
@@ -46,20 +124,25 @@ std::string supported_names() {
 
 }  // namespace
 
-std::string_view to_string(Isa isa) { return isa == Isa::kAvx2 ? "avx2" : "scalar"; }
+std::string_view to_string(Isa isa) {
+  for (const IsaEntry& entry : kIsas) {
+    if (entry.isa == isa) return entry.name;
+  }
+  return "unknown";
+}
 
 std::vector<Isa> supported_isas() {
   std::vector<Isa> isas;
-  for (const Isa isa : kAllIsas) {
-    if (is_supported(isa)) isas.push_back(isa);
+  for (const IsaEntry& entry : kIsas) {
+    if (is_supported(entry)) isas.push_back(entry.isa);
   }
   return isas;
 }
 
 Result<Isa> parse_isa(std::string_view name) {
-  for (const Isa isa : kAllIsas) {
-    if (to_string(isa) != name) continue;
-    if (is_supported(isa)) return isa;
+  for (const IsaEntry& entry : kIsas) {
+    if (entry.name != name) continue;
+    if (is_supported(entry)) return entry.isa;
     return device_error("instruction set '" + std::string(name) + "'",
                         "is not supported by this processor; choose one of " + supported_names());
   }
@@ -78,10 +161,9 @@ Result<Isa> choose_isa() {
 }
 
 const KernelTable& kernel_table(Isa isa) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx2 && is_supported(isa)) return kAvx2Table;
-#endif
-  static_cast<void>(isa);
+  for (const IsaEntry& entry : kIsas) {
+    if (entry.isa == isa && is_supported(entry)) return *entry.table;
+  }
   return kScalarTable;
 }
 

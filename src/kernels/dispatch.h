@@ -10,9 +10,10 @@
 
 namespace graupel::kernels {
 
-enum class Isa { kScalar, kAvx2 };
+enum class Isa { kScalar, kSse41, kAvx2, kAvxVnni, kAvx512Vnni, kNeon, kNeonDot };
 
-std::string_view to_string(Isa isa);  // "scalar", "avx2"
+// "scalar", "sse41", "avx2", "avxvnni", "avx512vnni", "neon", "neondot"
+std::string_view to_string(Isa isa);
 
 // What this build holds and this processor can run, worst first; kScalar is always there.
 std::vector<Isa> supported_isas();

@@ -7,6 +7,8 @@
 // output is a sum over "runs", stretches of consecutive int16 values. A 1-row kernel over all
 // channels is one run of kernel_w * channels values, so narrow inputs waste nothing. Products of
 // pairs of int16 are summed exactly in int32: no instruction here saturates on the way.
+// Where the processor multiplies bytes in fours (dot_row), the input stays bytes; the padding is
+// then the zero point, and the bias takes the zero point off.
 // Sums wrap modulo 2^32; the compiler has proved that they do not.
 //
 // This header and the files that implement it are freestanding (no C++ library), so that no
@@ -42,16 +44,29 @@ struct WidenArgs {
   size_t count;
 };
 
-constexpr int32_t kConvBlock = 16;  // output channels per call of conv_row
-// Values that conv_row and depthwise_row may read (and multiply by zero) past the last one.
-constexpr size_t kReadSlack = 32;
+// y[i] = x[i] ^ flip: between int8 and uint8 with the zero point moved along.
+struct FlipArgs {
+  const uint8_t* x;
+  uint8_t flip;
+  uint8_t* y;
+  size_t count;
+};
+
+constexpr int32_t kConvBlock = 16;  // output channels whose weights lie together
+constexpr int32_t kDotBlocks = 4;   // most blocks per call of dot_row
+// Values that conv_row, dot_row and depthwise_row may read (and multiply by zero) past the last.
+constexpr size_t kReadSlack = 64;
 
 // One block of output channels along one row of positions:
 //   acc[p][m] = bias[m] + sum over r < runs, k < 2 * pairs of
 //               x[p * x_step + run_offsets[r] + k] * weights[r][k / 2][m][k % 2]
-//   y[p * y_step + m] = byte of float32(acc) * multiplier[m], for m < channels <= kConvBlock
-// weights are [runs][pairs][kConvBlock][2]; a run of odd length is filled up with zero weights;
-// bias and multiplier hold kConvBlock values. All pointers may be unaligned.
+//   best[q][m] = max over j < pool of acc[q * pool + j][m]
+//   y[q * y_step + m] = byte of float32(best) * multiplier[m],
+//                       for q < positions / pool and m < channels <= kConvBlock
+// pool is 1 or 2 and divides positions; with 2, multipliers are not negative, so that the largest
+// sum gives the largest byte. weights are [runs][pairs][kConvBlock][2]; a run of odd length is
+// filled up with zero weights; bias and multiplier hold kConvBlock values. All pointers may be
+// unaligned.
 struct ConvRowArgs {
   const int16_t* x;
   ptrdiff_t x_step;
@@ -64,6 +79,38 @@ struct ConvRowArgs {
   ByteRange range;
   int32_t channels;
   int32_t positions;
+  int32_t pool;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// Which bytes dot_row multiplies with its int8 weights; kNone: the set has no such instruction, and
+// conv_row is the faster one.
+enum class DotForm : uint8_t { kNone, kUnsigned, kSigned };
+
+// Up to kDotBlocks blocks of output channels along one row of positions, on bytes:
+//   acc[p][m] = bias[m] + sum over r < runs, k < 4 * quads of
+//               x[p * x_step + run_offsets[r] + k] *
+//               weights[m / 16 * block_step + ((r * quads + k / 4) * 16 + m % 16) * 4 + k % 4]
+// and from there as conv_row, for m < channels <= kDotBlocks * kConvBlock. Weights past the real
+// ones are zeros; bias and multiplier hold a multiple of kConvBlock values. x is uint8 (kUnsigned)
+// or int8 (kSigned), as the table's dot_form says; padding and zero point are the caller's
+// business.
+struct DotRowArgs {
+  const uint8_t* x;
+  DotForm form;
+  ptrdiff_t x_step;
+  const int32_t* run_offsets;
+  int32_t runs;
+  int32_t quads;
+  const int8_t* weights;
+  ptrdiff_t block_step;
+  const int32_t* bias;
+  const float* multiplier;
+  ByteRange range;
+  int32_t channels;
+  int32_t positions;
+  int32_t pool;
   uint8_t* y;
   ptrdiff_t y_step;
 };
@@ -162,11 +209,27 @@ struct BinaryRowArgs {
   size_t count;
 };
 
+// Every name in every namespace; dispatch.cc says which of them a set implements itself.
 #define KERNEL(name, Args)     \
   namespace scalar {           \
   void name(const Args& args); \
   }                            \
+  namespace sse41 {            \
+  void name(const Args& args); \
+  }                            \
   namespace avx2 {             \
+  void name(const Args& args); \
+  }                            \
+  namespace avxvnni {          \
+  void name(const Args& args); \
+  }                            \
+  namespace avx512vnni {       \
+  void name(const Args& args); \
+  }                            \
+  namespace neon {             \
+  void name(const Args& args); \
+  }                            \
+  namespace neondot {          \
   void name(const Args& args); \
   }
 #include "kernels/kernels.def"
@@ -177,6 +240,7 @@ struct KernelTable {
 #define KERNEL(name, Args) void (*name)(const Args&);
 #include "kernels/kernels.def"
 #undef KERNEL
+  DotForm dot_form = DotForm::kNone;
 };
 
 }  // namespace graupel::kernels

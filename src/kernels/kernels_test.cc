@@ -71,6 +71,22 @@ std::vector<uint8_t> output_of(const Case<Args>& test, void (*kernel)(const Args
   return y;
 }
 
+// y of a convolution row from the exact sum of every position and channel.
+template <class Args, class SumAt>
+void fill_pooled(const Args& args, const std::vector<float>& multiplier, SumAt sum_at,
+                 std::vector<uint8_t>& y) {
+  for (int32_t q = 0; q < args.positions / args.pool; ++q) {
+    for (int32_t m = 0; m < args.channels; ++m) {
+      int64_t best = sum_at(q * args.pool, m);
+      for (int32_t j = 1; j < args.pool; ++j) {
+        best = std::max<int64_t>(best, sum_at(q * args.pool + j, m));
+      }
+      const float v = static_cast<float>(best) * multiplier[static_cast<size_t>(m)];
+      y[static_cast<size_t>(q * args.y_step + m)] = expected_byte(v, args.range);
+    }
+  }
+}
+
 template <>
 struct Case<WidenArgs> {
   WidenArgs args{};
@@ -96,6 +112,28 @@ struct Case<WidenArgs> {
 };
 
 template <>
+struct Case<FlipArgs> {
+  FlipArgs args{};
+  std::vector<uint8_t> x;
+  size_t y_bytes = 0;
+
+  Case(Rng& rng, int32_t size) {
+    x = random_bytes(rng, static_cast<size_t>(size));
+    args.x = x.data();
+    args.flip = below(rng, 2) == 0 ? 0x80 : uint8_t(rng.next_u64());
+    args.count = x.size();
+    y_bytes = x.size();
+  }
+  std::vector<uint8_t> expected() const {
+    std::vector<uint8_t> y(y_bytes + 64, kGuard);
+    for (size_t i = 0; i < x.size(); ++i) {
+      y[i] = static_cast<uint8_t>((x[i] | args.flip) & ~(x[i] & args.flip));
+    }
+    return y;
+  }
+};
+
+template <>
 struct Case<ConvRowArgs> {
   ConvRowArgs args{};
   std::vector<int16_t> x, weights;
@@ -107,6 +145,7 @@ struct Case<ConvRowArgs> {
     args.runs = between(rng, 0, 3);
     args.pairs = between(rng, 1, 1 + size / 4);
     args.positions = size;
+    args.pool = size % 2 == 0 ? between(rng, 1, 2) : 1;
     args.channels = between(rng, 1, kConvBlock);
     args.x_step = between(rng, 0, 2 * args.pairs);
     args.y_step = args.channels + between(rng, 0, 3);
@@ -131,20 +170,77 @@ struct Case<ConvRowArgs> {
   }
   std::vector<uint8_t> expected() const {
     std::vector<uint8_t> y(y_bytes + 64, kGuard);
-    for (int32_t p = 0; p < args.positions; ++p) {
-      for (int32_t m = 0; m < args.channels; ++m) {
-        int64_t sum = bias[static_cast<size_t>(m)];
-        for (int32_t r = 0; r < args.runs; ++r) {
-          for (int32_t k = 0; k < 2 * args.pairs; ++k) {
-            const int64_t at = p * args.x_step + offsets[static_cast<size_t>(r)] + k;
-            const int32_t w = ((r * args.pairs + k / 2) * kConvBlock + m) * 2 + k % 2;
-            sum += int64_t{x[static_cast<size_t>(at)]} * weights[static_cast<size_t>(w)];
-          }
+    const auto sum_at = [&](int32_t p, int32_t m) {
+      int64_t sum = bias[static_cast<size_t>(m)];
+      for (int32_t r = 0; r < args.runs; ++r) {
+        for (int32_t k = 0; k < 2 * args.pairs; ++k) {
+          const int64_t at = p * args.x_step + offsets[static_cast<size_t>(r)] + k;
+          const int32_t w = ((r * args.pairs + k / 2) * kConvBlock + m) * 2 + k % 2;
+          sum += int64_t{x[static_cast<size_t>(at)]} * weights[static_cast<size_t>(w)];
         }
-        const float v = static_cast<float>(sum) * multiplier[static_cast<size_t>(m)];
-        y[static_cast<size_t>(p * args.y_step + m)] = expected_byte(v, args.range);
       }
+      return sum;
+    };
+    fill_pooled(args, multiplier, sum_at, y);
+    return y;
+  }
+};
+
+template <>
+struct Case<DotRowArgs> {
+  DotRowArgs args{};
+  std::vector<uint8_t> x;
+  std::vector<int8_t> weights;
+  std::vector<int32_t> offsets, bias;
+  std::vector<float> multiplier;
+  size_t y_bytes = 0;
+
+  Case(Rng& rng, int32_t size) {
+    args.runs = between(rng, 0, 3);
+    args.quads = between(rng, 1, 1 + size / 8);
+    args.positions = size;
+    args.pool = size % 2 == 0 ? between(rng, 1, 2) : 1;
+    args.channels = between(rng, 1, kDotBlocks * kConvBlock);
+    args.x_step = between(rng, 0, 4 * args.quads);
+    args.y_step = args.channels + between(rng, 0, 3);
+    for (int32_t r = 0; r < args.runs; ++r) offsets.push_back(between(rng, 0, 20));
+    x = random_bytes(rng, static_cast<size_t>(size * args.x_step + 4 * args.quads + 20));
+    const int32_t blocks = (args.channels + kConvBlock - 1) / kConvBlock;
+    args.block_step = (args.runs * args.quads + between(rng, 0, 2)) * 4 * kConvBlock;
+    for (int64_t i = 0; i < blocks * args.block_step; ++i) {
+      weights.push_back(static_cast<int8_t>(between(rng, -128, 127)));
     }
+    const bool tie = below(rng, 3) == 0;  // products that end in exactly one half
+    for (int32_t m = 0; m < blocks * kConvBlock; ++m) {
+      bias.push_back(between(rng, -100000, 100000));
+      multiplier.push_back(tie ? 0.5f : static_cast<float>(rng.uniform(0.0, 0.01)));
+    }
+    args.x = x.data();
+    args.form = below(rng, 2) == 0 ? DotForm::kUnsigned : DotForm::kSigned;
+    args.run_offsets = offsets.data();
+    args.weights = weights.data();
+    args.bias = bias.data();
+    args.multiplier = multiplier.data();
+    args.range = random_range(rng, random_type(rng));
+    y_bytes = static_cast<size_t>(args.positions * args.y_step);
+  }
+  std::vector<uint8_t> expected() const {
+    std::vector<uint8_t> y(y_bytes + 64, kGuard);
+    const ByteType type = args.form == DotForm::kSigned ? ByteType::kInt8 : ByteType::kUInt8;
+    const auto sum_at = [&](int32_t p, int32_t m) {
+      int64_t sum = bias[static_cast<size_t>(m)];
+      for (int32_t r = 0; r < args.runs; ++r) {
+        for (int32_t k = 0; k < 4 * args.quads; ++k) {
+          const int64_t at = p * args.x_step + offsets[static_cast<size_t>(r)] + k;
+          const int64_t w = m / kConvBlock * args.block_step +
+                            ((r * args.quads + k / 4) * kConvBlock + m % kConvBlock) * 4 + k % 4;
+          sum +=
+              int64_t{value_of(x[static_cast<size_t>(at)], type)} * weights[static_cast<size_t>(w)];
+        }
+      }
+      return sum;
+    };
+    fill_pooled(args, multiplier, sum_at, y);
     return y;
   }
 };
@@ -374,6 +470,15 @@ struct Case<BinaryRowArgs> {
   }
 };
 
+// A dot product is made for one kind of input bytes; the plain loops take both.
+template <class Args>
+bool takes(const KernelTable&, const Args&) {
+  return true;
+}
+bool takes(const KernelTable& table, const DotRowArgs& args) {
+  return table.dot_form == DotForm::kNone || table.dot_form == args.form;
+}
+
 template <class Args>
 void compare_all(void (*KernelTable::*kernel)(const Args&)) {
   Rng rng(1);
@@ -382,6 +487,7 @@ void compare_all(void (*KernelTable::*kernel)(const Args&)) {
     const Case<Args> test(rng, size);
     const std::vector<uint8_t> expected = test.expected();
     for (const Isa isa : supported_isas()) {
+      if (!takes(kernel_table(isa), test.args)) continue;
       ASSERT_EQ(output_of(test, kernel_table(isa).*kernel), expected)
           << to_string(isa) << " trial " << trial << " size " << size;
     }

@@ -42,10 +42,39 @@ void widen_row(const WidenArgs& args) {
   }
 }
 
+void flip_row(const FlipArgs& args) {
+  for (size_t i = 0; i < args.count; ++i) args.y[i] = args.x[i] ^ args.flip;
+}
+
+namespace {
+
+// The largest of `pool` sums per channel as bytes. `Sums` fills sums[kConvBlock] for one position.
+template <class Args, class Sums>
+void pooled_bytes(const Args& args, int32_t first, int32_t channels, Sums sums_at) {
+  for (int32_t q = 0; q < args.positions / args.pool; ++q) {
+    int32_t best[kConvBlock];
+    for (int32_t j = 0; j < args.pool; ++j) {
+      uint32_t sums[kConvBlock];
+      for (int32_t m = 0; m < kConvBlock; ++m) {
+        sums[m] = static_cast<uint32_t>(args.bias[first + m]);
+      }
+      sums_at(q * args.pool + j, sums);
+      for (int32_t m = 0; m < kConvBlock; ++m) {
+        const auto sum = static_cast<int32_t>(sums[m]);
+        if (j == 0 || sum > best[m]) best[m] = sum;
+      }
+    }
+    for (int32_t m = 0; m < channels; ++m) {
+      args.y[q * args.y_step + first + m] =
+          to_byte(static_cast<float>(best[m]) * args.multiplier[first + m], args.range);
+    }
+  }
+}
+
+}  // namespace
+
 void conv_row(const ConvRowArgs& args) {
-  for (int32_t p = 0; p < args.positions; ++p) {
-    uint32_t sums[kConvBlock];
-    for (int32_t m = 0; m < kConvBlock; ++m) sums[m] = static_cast<uint32_t>(args.bias[m]);
+  pooled_bytes(args, 0, args.channels, [&](int32_t p, uint32_t* sums) {
     const int16_t* w = args.weights;
     for (int32_t r = 0; r < args.runs; ++r) {
       const int16_t* x = args.x + p * args.x_step + args.run_offsets[r];
@@ -55,9 +84,26 @@ void conv_row(const ConvRowArgs& args) {
         }
       }
     }
-    for (int32_t m = 0; m < args.channels; ++m) {
-      args.y[p * args.y_step + m] = to_byte(as_float(sums[m]) * args.multiplier[m], args.range);
-    }
+  });
+}
+
+void dot_row(const DotRowArgs& args) {
+  const ByteType type = args.form == DotForm::kSigned ? ByteType::kInt8 : ByteType::kUInt8;
+  for (int32_t first = 0; first < args.channels; first += kConvBlock) {
+    const int32_t left = args.channels - first;
+    pooled_bytes(args, first, left < kConvBlock ? left : kConvBlock,
+                 [&](int32_t p, uint32_t* sums) {
+                   const int8_t* w = args.weights + first / kConvBlock * args.block_step;
+                   for (int32_t r = 0; r < args.runs; ++r) {
+                     const uint8_t* x = args.x + p * args.x_step + args.run_offsets[r];
+                     for (int32_t k = 0; k < 4 * args.quads; ++k) {
+                       const int8_t* row = w + (r * args.quads + k / 4) * 4 * kConvBlock + k % 4;
+                       for (int32_t m = 0; m < kConvBlock; ++m) {
+                         sums[m] += static_cast<uint32_t>(widened(x[k], type) * row[4 * m]);
+                       }
+                     }
+                   }
+                 });
   }
 }
 

@@ -30,11 +30,6 @@ size_t scratch_of(const StepBody& body, const Prepared& prepared) {
   return 0;
 }
 
-size_t packed_bytes_of(const PackedConv& packed) {
-  return packed.weights.size() * sizeof(int16_t) + packed.bias.size() * sizeof(int32_t) +
-         packed.multiplier.size() * sizeof(float) + packed.offsets.size() * sizeof(int32_t);
-}
-
 Result<void> check_input(const Plan& plan) {
   if (plan.inputs.size() != 1 ||
       plan.buffers[plan.inputs[0].buffer.index()].dtype != DType::kFloat32) {
@@ -46,7 +41,8 @@ Result<void> check_input(const Plan& plan) {
 
 Result<Engine> with_memory(std::shared_ptr<const Program> program) {
   Engine engine;
-  TRY_ASSIGN(engine.arena, Memory::create(program->plan.arena_size_bytes));
+  // A convolution that reads its input in place may read a few bytes past it.
+  TRY_ASSIGN(engine.arena, Memory::create(program->plan.arena_size_bytes + kernels::kReadSlack));
   TRY_ASSIGN(engine.scratch, Memory::create(program->scratch_bytes));
   engine.program = std::move(program);
   return engine;
@@ -136,7 +132,7 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
   for (const Step& step : plan.steps) {
     Prepared prepared;
     if (const ConvInt8* conv = std::get_if<ConvInt8>(&step.body)) {
-      PackedConv packed = pack_conv(plan, *conv);
+      PackedConv packed = pack_conv(plan, *conv, program->kernels->dot_form);
       program->packed_bytes += packed_bytes_of(packed);
       prepared = std::move(packed);
     }

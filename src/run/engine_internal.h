@@ -13,19 +13,27 @@
 
 namespace graupel::run {
 
-// Weights of one ConvInt8 in the order the kernels read them.
+// One ConvInt8 as the kernels take it.
 struct PackedConv {
   Window2d window;  // the step's, with a pointwise image laid out as one row
   bool depthwise = false;
-  int64_t padded_w = 1;
-  int32_t runs_per_row = 1;  // runs of one kernel row (taps, for depthwise)
-  int32_t pairs = 1;
-  std::vector<int32_t> offsets;   // of the runs or taps, from the first kernel row
-  std::vector<int16_t> weights;   // blocks of [runs][pairs][16][2], or [taps][channels]
-  std::vector<int32_t> bias;      // blocks of 16, or channels rounded up to 16
-  std::vector<float> multiplier;  // likewise
-  size_t widened_values = 0;      // int16 values of scratch for the padded input
-  size_t ring_bytes = 0;          // scratch for the fused pool's rows
+  bool dot = false;                  // on bytes by dot_row, else on int16
+  bool pair_pool = false;            // the fused pool is taken on neighbouring sums
+  bool in_place = false;             // the input is read where it lies
+  uint8_t flip = 0;                  // what turns an input byte into the dot product's type
+  int32_t zero_point = 0;            // of the flipped bytes
+  int32_t block_channels = 1;        // output channels per pass over the image
+  int64_t row_w = 1;                 // columns of the laid-out input
+  int32_t runs_per_row = 1;          // runs of one kernel row (taps, for depthwise)
+  int32_t units = 1;                 // pairs or quads of values in a run
+  std::vector<int32_t> offsets;      // of the runs or taps, from the first kernel row
+  std::vector<int16_t> weights;      // blocks of [runs][pairs][16][2], or [taps][channels]
+  std::vector<int8_t> bytes;         // blocks of [runs][quads][16][4]
+  std::vector<int32_t> bias;         // [variants] blocks of 16, or channels rounded up to 16
+  std::vector<int32_t> bias_of_row;  // per output row: where its variant starts
+  std::vector<float> multiplier;     // blocks of 16, or channels rounded up to 16
+  size_t input_bytes = 0;            // scratch for the laid-out input
+  size_t ring_bytes = 0;             // scratch for the fused pool's rows
 };
 
 using Prepared = std::variant<std::monostate, PackedConv>;
@@ -61,12 +69,14 @@ struct Frame {
   }
 };
 
-PackedConv pack_conv(const Plan& plan, const ConvInt8& step);
+PackedConv pack_conv(const Plan& plan, const ConvInt8& step, kernels::DotForm form);
+size_t packed_bytes_of(const PackedConv& packed);
 size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
 size_t pool_scratch_bytes(const Window2d& window);
 
-// int8_steps.cc
+// conv_int8.cc
 void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed);
+// int8_steps.cc
 void execute(const Frame& frame, const MaxPoolInt8& step);
 void execute(const Frame& frame, const AveragePoolInt8& step);
 void execute(const Frame& frame, const Lookup& step);
