@@ -12,6 +12,10 @@ help: ## show this list
 setup: ## install the Debian packages that are missing
 	@tools/setup
 
+setup-train: setup ## install libtorch too, so that the next build has graupel train
+	@tools/setup tools/packages_train.txt
+	@[ ! -e build/release/build.ninja ] || cmake --preset release >/dev/null
+
 build/release/build.ninja: CMakeLists.txt CMakePresets.json | setup
 	@cmake --preset release >build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }
 	@rm -f build.log
@@ -27,7 +31,7 @@ test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
 # The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
-SANITIZED := base data bundle kernels run ir onnx
+SANITIZED := base data bundle kernels run ir onnx train
 asan: setup ## these rooms' tests and every fuzz corpus under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --parallel $(JOBS) --target fuzzers $(SANITIZED:%=%_test)
@@ -64,4 +68,4 @@ check-format: setup ## fail if a source is not formatted
 clean: ## remove everything built
 	@rm -rf build
 
-.PHONY: help setup build demo test asan tsan arm fuzz bench format check-format clean
+.PHONY: help setup setup-train build demo test asan tsan arm fuzz bench format check-format clean

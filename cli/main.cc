@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   add_run(app, globals);
   add_inspect(app, globals);
   add_prepare(app, globals);
+  add_train(app, globals);
   add_synth(app, globals);
   add_doctor(app, globals);
   try {

@@ -43,14 +43,25 @@ Result<Form> detect_form(const std::string& path) {
     return has_ending(path, ".npy") ? Form::kDsadsCompact : Form::kCsv;
   }
   if (const std::optional<Form> form = form_of_folder(path)) return *form;
-  std::string hint;
+  std::string hint, arrays;
   for (fs::directory_iterator entry(path, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     std::error_code ignored;
-    if (!entry->is_directory(ignored)) continue;
-    const std::optional<Form> below = form_of_folder(entry->path());
     const std::string name = entry->path().string();
+    if (!entry->is_directory(ignored)) {
+      if (has_ending(name, ".npy") && is_there(name.substr(0, name.size() - 4) + "_scale.npy")) {
+        arrays = arrays.empty() ? name : std::min(arrays, name);
+      }
+      continue;
+    }
+    const std::optional<Form> below = form_of_folder(entry->path());
     if (below && (hint.empty() || name < hint)) hint = name;
+  }
+  if (!arrays.empty()) {
+    return invalid_input(path,
+                         "holds compact arrays, one file for each pair of sensors; give the "
+                         "file itself: " +
+                             arrays);
   }
   return invalid_input(
       path, hint.empty() ? "holds no set that is known: expected a01/p1/s01.txt (DSADS), "

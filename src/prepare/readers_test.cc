@@ -409,6 +409,12 @@ TEST_F(Folder, AWrongFolderIsExplained) {
   EXPECT_EQ(detect_form(root_ + "/none").error().code, ErrorCode::kIo);
   write("data/a01/p1/s01.txt", dsads_segment(9.0));
   EXPECT_NE(detect_form(root_).error().what.find("use " + root_ + "/data"), std::string::npos);
+  // Compact arrays are given by file, and the message names one.
+  write("pair.npy", "");
+  write("pair_scale.npy", "");
+  write("lone.npy", "");
+  EXPECT_NE(detect_form(root_).error().what.find("give the file itself: " + root_ + "/pair.npy"),
+            std::string::npos);
   for (const Form form : {Form::kDsads, Form::kMhealth, Form::kPamap2, Form::kUciHar}) {
     EXPECT_FALSE(read(form).ok()) << name_of(form);
   }

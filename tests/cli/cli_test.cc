@@ -19,7 +19,7 @@ const std::string kModel = kSource + "/models/fsq_imu.onnx";
 const std::string kNormalization = kSource + "/models/fsq_imu.normalization.json";
 const std::vector<std::string> kVerbs = {"deploy",  "simplify", "check",   "parse", "optimize",
                                          "compile", "validate", "profile", "run",   "inspect",
-                                         "synth",   "doctor",   "prepare"};
+                                         "synth",   "doctor",   "prepare", "train"};
 
 class Cli : public testing::Test {
  protected:

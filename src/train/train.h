@@ -1,0 +1,57 @@
+// The stage `graupel train`: prepared windows in, a verified ONNX model out.
+//
+// Idea: windows -> loop (src/libtorch) -> graph -> the same answers as libtorch -> files. Written
+// folder: model.onnx, normalization.json and class_names.txt (what `deploy` takes), training.toml
+// (the whole configuration), log.csv (an epoch per line), training.json (what came out) and
+// checkpoint.pt (to resume, refine or distil from). Reference: docs/training.md.
+// Test: libtorch_test.cc; tests/cli/train_test.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "train/backend.h"
+#include "train/export.h"
+#include "train/training_set.h"
+#include "validate/metrics.h"
+
+namespace graupel::train {
+
+struct TrainOptions {
+  SetOptions set;
+  Config config;
+  std::string output;
+  int threads = 1;
+  bool resume = false;
+  std::string teacher;  // folder or checkpoint of another run, or empty
+  std::string initial;  // likewise
+  std::string scales;   // JSON of the quantizer: refine with integers (read_integer_forms)
+  int64_t opset = 17;
+};
+
+struct Trained {
+  Outcome outcome;
+  std::vector<std::string> classes;
+  int64_t train_windows = 0, parameters = 0;
+  ExportCheck export_check;
+  std::optional<validate::Classification> validation, test;  // of the weights that are kept
+};
+
+// Errors: those of reading; kDevice without libtorch; kInternal if export and libtorch disagree.
+Result<Trained> train(const TrainOptions& options, const Backend& backend,
+                      const Progress& progress);
+
+// What `graupel optimize --json` prints, or `deploy --json` below "optimize":
+// {"points": [{"tensor": "NAME", "dtype": "int8", "scale": 0.1, "zero_point": 0}, ...]}, other keys
+// ignored; dtype int8 or uint8. NAME is a tensor of the exported graph. Errors name the file and
+// the tensor.
+Result<IntegerForms> parse_integer_forms(const std::string& json, const std::string& name);
+Result<IntegerForms> read_integer_forms(const std::string& path);
+
+std::string format_log(const std::vector<EpochReport>& epochs);  // CSV with a header
+std::string describe(const TrainOptions& options, const Trained& trained);
+std::string training_json(const TrainOptions& options, const Trained& trained);
+
+}  // namespace graupel::train
