@@ -142,6 +142,7 @@ Result<EpochReport> learn_epoch(Training& run, int64_t epoch, const train::Progr
   EpochReport report;
   report.epoch = epoch;
   double right = 0.0;
+  std::vector<at::Tensor> digits;
   for (int64_t step = 0; step < steps; ++step) {
     const size_t first = static_cast<size_t>(step) * size;
     const size_t last = std::min(count, first + size);
@@ -162,9 +163,13 @@ Result<EpochReport> learn_epoch(Training& run, int64_t epoch, const train::Progr
     }
     report.train_loss += value * static_cast<double>(last - first) / static_cast<double>(count);
     right += answer.logits.detach().argmax(1).eq(batch.labels).sum().item<double>();
+    if (answer.digits.defined()) digits.push_back(answer.digits);
     if (progress) progress({epoch, options.epochs, step + 1, steps, value, nullptr});
   }
   report.train_accuracy_percent = 100.0 * right / static_cast<double>(count);
+  if (!digits.empty()) {
+    report.usage = code_usage(at::cat(digits), run.job.config.network.fsq_levels);
+  }
   return report;
 }
 
@@ -181,9 +186,6 @@ Result<void> judge_epoch(Training& run, EpochReport& report) {
     TRY_ASSIGN(const Evaluation seen, evaluate(run, run.set.validation));
     report.validation_loss = seen.loss;
     report.validation_accuracy_percent = seen.accuracy_percent;
-    report.usage = seen.usage;
-  } else if (!run.job.config.network.fsq_levels.empty()) {
-    TRY_ASSIGN(const Evaluation seen, evaluate(run, run.set.train));
     report.usage = seen.usage;
   }
   const bool chooses = validates && run.options().patience > 0;

@@ -31,7 +31,8 @@ struct IntegerForm {
 };
 using IntegerForms = std::map<std::string, IntegerForm>;  // by tensor name of the exported graph
 
-struct CodeUsage {            // of the FSQ, over the validation windows (else the training windows)
+// Of the FSQ over the validation windows, or else over the augmented training windows.
+struct CodeUsage {
   int64_t codes = 0;          // different ones that occur
   double perplexity = 0.0;    // exp(entropy) of the codes
   double least_digits = 0.0;  // over the dimensions: smallest share of its levels that occur
