@@ -56,8 +56,9 @@ fuzz: setup ## each libFuzzer target for 60 seconds (FUZZ_SECONDS=N)
 	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
 	@tools/fuzz
 
-bench: build ## benchmarks; prints ratios
+bench: build ## benchmarks; prints ratios to the peers and to the machine's limit
 	@build/release/bench/graupel_bench
+	@tools/bench
 
 format: ## rewrite the sources with clang-format
 	@git ls-files '*.h' '*.cc' '*.c' | xargs clang-format-14 -i

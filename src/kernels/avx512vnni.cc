@@ -93,10 +93,99 @@ inline void sum_tile(const DotRowArgs& args, int32_t first, __m512i (&sum)[kPosi
   }
 }
 
+// Sums of kBlocks whole blocks to bytes in one go: a sum far above every byte is cut to 2^30 so
+// that its conversion stays in range, then saturating packs, the zero point and byte bounds do the
+// rest.
+struct Packing {
+  __m512i zero_point;  // int16
+  __m512i low;
+  __m512i high;
+  bool is_signed;
+};
+
+inline Packing packing_of(const ByteRange& range) {
+  return {_mm512_set1_epi16(static_cast<int16_t>(range.zero_point)),
+          _mm512_set1_epi8(static_cast<char>(range.low)),
+          _mm512_set1_epi8(static_cast<char>(range.high)), range.low < 0};
+}
+
+inline __m512i rounded(__m512i sum, __m512 multiplier) {
+  const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
+  return _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(1073741824.0f)));
+}
+
+template <int kBlocks>
+inline void store_blocks(uint8_t* y, const __m512i (&sum)[kBlocks],
+                         const __m512 (&multiplier)[kBlocks], const Packing& packing) {
+  __m512i q[4];
+#pragma GCC unroll 4
+  for (int b = 0; b < 4; ++b) {
+    q[b] = b < kBlocks ? rounded(sum[b < kBlocks ? b : 0], multiplier[b < kBlocks ? b : 0]) : q[0];
+  }
+  const __m512i words_low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), packing.zero_point);
+  const __m512i words_high =
+      kBlocks > 2 ? _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), packing.zero_point)
+                  : words_low;
+  __m512i bytes;
+  if (packing.is_signed) {
+    bytes = _mm512_packs_epi16(words_low, words_high);
+    bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, packing.low), packing.high);
+  } else {
+    bytes = _mm512_packus_epi16(words_low, words_high);
+    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, packing.low), packing.high);
+  }
+  // Each 128-bit part holds four channels of every block.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  bytes = _mm512_permutexvar_epi32(order, bytes);
+  if constexpr (kBlocks == 4) {
+    _mm512_storeu_si512(y, bytes);
+  } else if constexpr (kBlocks == 1) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y), _mm512_castsi512_si128(bytes));
+  } else {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), _mm512_castsi512_si256(bytes));
+    if constexpr (kBlocks == 3) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y + 32), _mm512_extracti32x4_epi32(bytes, 2));
+    }
+  }
+}
+
+// The tile's bytes where all its channels are real.
+template <int kPositions, int kBlocks>
+inline void store_whole(const DotRowArgs& args, int32_t first,
+                        const __m512i (&sum)[kPositions][kBlocks]) {
+  const Packing packing = packing_of(args.range);
+  __m512 multiplier[kBlocks];
+#pragma GCC unroll 4
+  for (int b = 0; b < kBlocks; ++b) {
+    multiplier[b] = _mm512_loadu_ps(args.multiplier + b * kConvBlock);
+  }
+  if constexpr (kPositions % 2 == 0) {
+    if (args.pool == 2) {
+      uint8_t* const y = args.y + first / 2 * args.y_step;
+#pragma GCC unroll 7
+      for (int p = 0; p < kPositions; p += 2) {
+        __m512i best[kBlocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < kBlocks; ++b) best[b] = _mm512_max_epi32(sum[p][b], sum[p + 1][b]);
+        store_blocks<kBlocks>(y + p / 2 * args.y_step, best, multiplier, packing);
+      }
+      return;
+    }
+  }
+#pragma GCC unroll 14
+  for (int p = 0; p < kPositions; ++p) {
+    store_blocks<kBlocks>(args.y + (first + p) * args.y_step, sum[p], multiplier, packing);
+  }
+}
+
 template <int kPositions, int kBlocks>
 void dot_tile(const DotRowArgs& args, int32_t first, const Epilogue& e) {
   __m512i sum[kPositions][kBlocks];
   sum_tile<kPositions, kBlocks>(args, first, sum);
+  if (args.channels == kBlocks * kConvBlock) {
+    store_whole<kPositions, kBlocks>(args, first, sum);
+    return;
+  }
   if constexpr (kPositions % 2 == 0) {
     if (args.pool == 2) {
       uint8_t* const y = args.y + first / 2 * args.y_step;
@@ -156,6 +245,141 @@ constexpr Tile kThree[8] = {&dot_tile<1, 3>, &dot_tile<2, 3>, &dot_tile<3, 3>, &
 constexpr Tile kFour[6] = {&dot_tile<1, 4>, &dot_tile<2, 4>, &dot_tile<3, 4>,
                            &dot_tile<4, 4>, &dot_tile<5, 4>, &dot_tile<6, 4>};
 
+// Thirty-two channels of a depthwise convolution: pairs of taps, interleaved so that each int32
+// lane multiplies the two values of its own channel; the interleaving of two unpacks is undone when
+// their bytes are packed.
+struct Depthwise {
+  __m512i low;
+  __m512i high;
+};
+
+inline __m512i load_words(const int16_t* x, __mmask32 lanes) {
+  return _mm512_maskz_loadu_epi16(lanes, x);
+}
+
+inline void add_dot_words(__m512i& sum, __m512i x, __m512i w) {
+  asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+}
+
+// Bias or multiplier of 32 channels in the order of the two unpacks.
+inline void spread(const void* values, __mmask32 lanes, __m512i& low, __m512i& high) {
+  const char* from = static_cast<const char*>(values);
+  const __m512i a = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), from);
+  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), from + 64);
+  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+  const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
+  low = _mm512_permutex2var_epi32(a, first, b);
+  high = _mm512_permutex2var_epi32(a, second, b);
+}
+
+template <int kPositions>
+inline void depthwise_tile(const DepthwiseRowArgs& args, int32_t p, int32_t c, __mmask32 lanes,
+                           const Epilogue& e) {
+  Depthwise sum[kPositions];
+  spread(args.bias + c, lanes, sum[0].low, sum[0].high);
+#pragma GCC unroll 4
+  for (int i = 1; i < kPositions; ++i) sum[i] = sum[0];
+  const int16_t* x = args.x + p * args.x_step + c;
+  const int16_t* w = args.weights + c;
+  for (int32_t t = 0; t < args.taps; t += 2) {
+    const bool last = t + 1 == args.taps;
+    const __m512i w0 = load_words(w + t * args.weight_step, lanes);
+    const __m512i w1 =
+        last ? _mm512_setzero_si512() : load_words(w + (t + 1) * args.weight_step, lanes);
+    const __m512i w_low = _mm512_unpacklo_epi16(w0, w1), w_high = _mm512_unpackhi_epi16(w0, w1);
+    const int16_t* x0 = x + args.tap_offsets[t];
+    const int16_t* x1 = last ? x0 : x + args.tap_offsets[t + 1];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPositions; ++i) {
+      const __m512i a = load_words(x0 + i * args.x_step, lanes);
+      const __m512i b = load_words(x1 + i * args.x_step, lanes);
+      add_dot_words(sum[i].low, _mm512_unpacklo_epi16(a, b), w_low);
+      add_dot_words(sum[i].high, _mm512_unpackhi_epi16(a, b), w_high);
+    }
+  }
+  __m512i m_low, m_high;
+  spread(args.multiplier + c, lanes, m_low, m_high);
+#pragma GCC unroll 4
+  for (int i = 0; i < kPositions; ++i) {
+    const __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].low), _mm512_castsi512_ps(m_low));
+    const __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].high), _mm512_castsi512_ps(m_high));
+    const __m512i words = _mm512_packs_epi32(to_bytes(low, e), to_bytes(high, e));
+    _mm512_mask_cvtepi16_storeu_epi8(args.y + (p + i) * args.y_step + c, lanes, words);
+  }
+}
+
+inline __m512i widen(const uint8_t* x, __mmask16 lanes, ByteType type) {
+  const __m128i bytes = _mm_maskz_loadu_epi8(lanes, x);
+  return type == ByteType::kInt8 ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
+}
+
+inline __m512 dequantized(const ByteOperand& operand, size_t i, __mmask16 lanes) {
+  const __m512i q = _mm512_sub_epi32(widen(operand.x + i, lanes, operand.type),
+                                     _mm512_set1_epi32(operand.zero_point));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(q), _mm512_set1_ps(operand.scale));
+}
+
+inline __m512 nan_to_zero(__m512 v) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v);
+}
+
+// v / scale as the contract says it, in double where it says so.
+inline __m512 quotient(const QuantizeRowArgs& args, __m512 v) {
+  if (args.normalize) {
+    const __m512d mean = _mm512_set1_pd(args.mean), deviation = _mm512_set1_pd(args.deviation);
+    const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    const __m512d high =
+        _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)));
+    const __m256 a = _mm512_cvtpd_ps(_mm512_div_pd(_mm512_sub_pd(low, mean), deviation));
+    const __m256 b = _mm512_cvtpd_ps(_mm512_div_pd(_mm512_sub_pd(high, mean), deviation));
+    v = _mm512_castpd_ps(
+        _mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(a)), _mm256_castps_pd(b), 1));
+  }
+  return nan_to_zero(_mm512_div_ps(v, _mm512_set1_ps(args.scale)));
+}
+
+// The quotient as one multiplication and one addition: close enough to know its rounding unless it
+// lies next to a half.
+struct Shortcut {
+  bool usable;
+  float factor;
+  float offset;
+};
+
+inline bool is_between(double v, double low, double high) { return v >= low && v <= high; }
+
+// With these bounds the shortcut is off by less than 2^-11: factor, offset, product and sum carry
+// an error of 2^-24 of at most 2048 each, the literal quotient two of 2^-24 of at most 512.
+inline Shortcut shortcut_of(const QuantizeRowArgs& args) {
+  const double deviation = args.normalize ? args.deviation : 1.0;
+  const double factor = 1.0 / (deviation * static_cast<double>(args.scale));
+  const double offset = args.normalize ? -args.mean * factor : 0.0;
+  const double size = factor < 0.0 ? -factor : factor;
+  const bool usable = is_between(size, 1e-30, 1e30) &&
+                      is_between(static_cast<double>(args.scale), 1e-30, 1e30) &&
+                      is_between(offset, -1024.0, 1024.0) &&
+                      is_between(args.range.low - args.range.zero_point, -500.0, 500.0) &&
+                      is_between(args.range.high - args.range.zero_point, -500.0, 500.0);
+  return {usable, static_cast<float>(factor), static_cast<float>(offset)};
+}
+
+inline __m512i quantized(const QuantizeRowArgs& args, __m512 x, __mmask16 lanes,
+                         const Shortcut& shortcut, const Epilogue& e) {
+  if (shortcut.usable) {
+    const __m512 t = _mm512_add_ps(_mm512_mul_ps(x, _mm512_set1_ps(shortcut.factor)),
+                                   _mm512_set1_ps(shortcut.offset));
+    const __m512 distance = _mm512_abs_ps(
+        _mm512_sub_ps(t, _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)));
+    const __m512 limit = _mm512_set1_ps(0.5f - 1.0f / 1024.0f);
+    const __mmask16 inside =
+        _mm512_cmp_ps_mask(_mm512_abs_ps(t), _mm512_set1_ps(512.0f), _CMP_LE_OQ);
+    const __mmask16 near_half = _mm512_mask_cmp_ps_mask(inside, distance, limit, _CMP_GT_OQ);
+    const __mmask16 nan = _mm512_cmp_ps_mask(t, t, _CMP_UNORD_Q);
+    if (((near_half | nan) & lanes) == 0) return to_bytes(t, e);
+  }
+  return to_bytes(quotient(args, x), e);
+}
+
 }  // namespace
 
 void dot_row(const DotRowArgs& args) {
@@ -164,6 +388,190 @@ void dot_row(const DotRowArgs& args) {
     case 2: walk(args, kTwo); break;
     case 3: walk(args, kThree); break;
     default: walk(args, kFour); break;
+  }
+}
+
+void depthwise_row(const DepthwiseRowArgs& args) {
+  const Epilogue e = epilogue_of(args.range);
+  for (int32_t c = 0; c < args.channels; c += 32) {
+    const int32_t left = args.channels - c;
+    const __mmask32 lanes = left >= 32 ? 0xFFFFFFFFu : (1u << left) - 1;
+    int32_t p = 0;
+    for (; p + 4 <= args.positions; p += 4) depthwise_tile<4>(args, p, c, lanes, e);
+    for (; p < args.positions; ++p) depthwise_tile<1>(args, p, c, lanes, e);
+  }
+}
+
+namespace {
+
+// Thirty-two channels' sum less the zero points as bytes; at most 255 taps, whose sum an int16
+// (int8) or uint16 (uint8) holds.
+inline void average32(const AveragePoolRowArgs& args, const uint8_t* x, uint8_t* y,
+                      const Epilogue& e) {
+  const bool is_signed = args.type == ByteType::kInt8;
+  __m512i sum = _mm512_setzero_si512();
+  for (int32_t t = 0; t < args.taps; ++t) {
+    const __m256i bytes =
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + args.tap_offsets[t]));
+    sum = _mm512_add_epi16(sum,
+                           is_signed ? _mm512_cvtepi8_epi16(bytes) : _mm512_cvtepu8_epi16(bytes));
+  }
+  const __m512i zero_point = _mm512_set1_epi32(args.taps * args.zero_point);
+  for (int half = 0; half < 2; ++half) {
+    const __m256i words =
+        half == 0 ? _mm512_castsi512_si256(sum) : _mm512_extracti64x4_epi64(sum, 1);
+    const __m512i wide = is_signed ? _mm512_cvtepi16_epi32(words) : _mm512_cvtepu16_epi32(words);
+    const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(wide, zero_point)),
+                                   _mm512_set1_ps(args.multiplier));
+    store(y + 16 * half, to_bytes(v, e), 16);
+  }
+}
+
+}  // namespace
+
+void average_pool_row(const AveragePoolRowArgs& args) {
+  const Epilogue e = epilogue_of(args.range);
+  const __m512i zero_point = _mm512_set1_epi32(args.taps * args.zero_point);
+  const __m512 multiplier = _mm512_set1_ps(args.multiplier);
+  for (int32_t p = 0; p < args.positions; ++p) {
+    int32_t c = 0;
+    for (; args.taps <= 255 && c + 32 <= args.channels; c += 32) {
+      average32(args, args.x + p * args.x_step + c, args.y + p * args.y_step + c, e);
+    }
+    for (; c < args.channels; c += 16) {
+      const __mmask16 lanes = first_lanes(args.channels - c);
+      const uint8_t* x = args.x + p * args.x_step + c;
+      __m512i sum = _mm512_setzero_si512();
+      for (int32_t t = 0; t < args.taps; ++t) {
+        sum = _mm512_add_epi32(sum, widen(x + args.tap_offsets[t], lanes, args.type));
+      }
+      sum = _mm512_sub_epi32(sum, zero_point);
+      const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
+      store(args.y + p * args.y_step + c, to_bytes(v, e), args.channels - c);
+    }
+  }
+}
+
+void quantize_row(const QuantizeRowArgs& args) {
+  const Epilogue e = epilogue_of(args.range);
+  const Shortcut shortcut = shortcut_of(args);
+  for (size_t i = 0; i < args.count; i += 16) {
+    const size_t left = args.count - i;
+    const int32_t count = left < 16 ? static_cast<int32_t>(left) : 16;
+    const __mmask16 lanes = first_lanes(count);
+    const __m512 x = _mm512_maskz_loadu_ps(lanes, args.x + i);
+    const __m512i bytes = quantized(args, x, lanes, shortcut, e);
+    uint8_t* y = args.y + static_cast<ptrdiff_t>(i) * args.y_step;
+    if (args.y_step == 1) {
+      store(y, bytes, count);
+      continue;
+    }
+    uint8_t all[16];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(all), _mm512_cvtepi32_epi8(bytes));
+    for (int32_t j = 0; j < count; ++j, y += args.y_step) *y = all[j];
+  }
+}
+
+void dequantize_row(const DequantizeRowArgs& args) {
+  const __m512i zero_point = _mm512_set1_epi32(args.zero_point);
+  const __m512 scale = _mm512_set1_ps(args.scale);
+  if (args.x_step != 1) return avx2::dequantize_row(args);
+  for (size_t i = 0; i < args.count; i += 16) {
+    const size_t left = args.count - i;
+    const __mmask16 lanes = first_lanes(left < 16 ? static_cast<int32_t>(left) : 16);
+    const __m512i q = _mm512_sub_epi32(widen(args.x + i, lanes, args.type), zero_point);
+    _mm512_mask_storeu_ps(args.y + i, lanes, _mm512_mul_ps(_mm512_cvtepi32_ps(q), scale));
+  }
+}
+
+void binary_row(const BinaryRowArgs& args) {
+  const Epilogue e = epilogue_of(args.range);
+  const __m512 scale = _mm512_set1_ps(args.scale);
+  for (size_t i = 0; i < args.count; i += 16) {
+    const size_t left = args.count - i;
+    const int32_t count = left < 16 ? static_cast<int32_t>(left) : 16;
+    const __mmask16 lanes = first_lanes(count);
+    const __m512 a = dequantized(args.a, i, lanes), b = dequantized(args.b, i, lanes);
+    const __m512 v = args.op == ByteOp::kAdd   ? _mm512_add_ps(a, b)
+                     : args.op == ByteOp::kSub ? _mm512_sub_ps(a, b)
+                                               : _mm512_mul_ps(a, b);
+    store(args.y + i, to_bytes(nan_to_zero(_mm512_div_ps(v, scale)), e), count);
+  }
+}
+
+namespace {
+
+// Sixteen rows of sixteen bytes to sixteen columns.
+inline void transpose16(__m128i (&rows)[16]) {
+  __m128i other[16];
+  for (int i = 0; i < 8; ++i) {
+    other[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + 8]);
+    other[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + 8]);
+  }
+  for (int i = 0; i < 8; ++i) {
+    rows[2 * i] = _mm_unpacklo_epi8(other[i], other[i + 8]);
+    rows[2 * i + 1] = _mm_unpackhi_epi8(other[i], other[i + 8]);
+  }
+  for (int i = 0; i < 8; ++i) {
+    other[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + 8]);
+    other[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + 8]);
+  }
+  for (int i = 0; i < 8; ++i) {
+    rows[2 * i] = _mm_unpacklo_epi8(other[i], other[i + 8]);
+    rows[2 * i + 1] = _mm_unpackhi_epi8(other[i], other[i + 8]);
+  }
+}
+
+inline QuantizeRowArgs row_of(const QuantizeImageArgs& args, int32_t channel) {
+  const bool normalize = args.mean != nullptr;
+  return {args.x + static_cast<size_t>(channel) * args.inner,
+          args.inner,
+          normalize,
+          normalize ? args.mean[channel] : 0.0,
+          normalize ? args.deviation[channel] : 1.0,
+          args.scale,
+          args.range,
+          args.y + channel,
+          args.channels};
+}
+
+}  // namespace
+
+// Up to sixteen channels: sixteen positions of each, then channel by channel becomes position by
+// position. A position's store runs over the next ones, which are stored later.
+void quantize_image(const QuantizeImageArgs& args) {
+  constexpr int32_t kMost = 16;
+  if (args.channels > kMost) {
+    for (int32_t c = 0; c < args.channels; ++c) quantize_row(row_of(args, c));
+    return;
+  }
+  const Epilogue e = epilogue_of(args.range);
+  QuantizeRowArgs rows[kMost];
+  Shortcut shortcuts[kMost];
+  for (int32_t c = 0; c < args.channels; ++c) {
+    rows[c] = row_of(args, c);
+    shortcuts[c] = shortcut_of(rows[c]);
+  }
+  for (size_t i = 0; i < args.inner; i += 16) {
+    const size_t left = args.inner - i;
+    const int32_t count = left < 16 ? static_cast<int32_t>(left) : 16;
+    const __mmask16 lanes = first_lanes(count);
+    __m128i bytes[kMost];
+    for (int32_t c = 0; c < kMost; ++c) bytes[c] = _mm_setzero_si128();
+    for (int32_t c = 0; c < args.channels; ++c) {
+      const __m512 x = _mm512_maskz_loadu_ps(lanes, rows[c].x + i);
+      bytes[c] = _mm512_cvtepi32_epi8(quantized(rows[c], x, lanes, shortcuts[c], e));
+    }
+    transpose16(bytes);
+    uint8_t* y = args.y + i * static_cast<size_t>(args.channels);
+    for (int32_t j = 0; j < count; ++j, y += args.channels) {
+      if ((i + static_cast<size_t>(j)) * static_cast<size_t>(args.channels) + kMost <=
+          args.inner * static_cast<size_t>(args.channels)) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(y), bytes[j]);
+      } else {
+        _mm_mask_storeu_epi8(y, first_lanes(args.channels), bytes[j]);
+      }
+    }
   }
 }
 

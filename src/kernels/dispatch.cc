@@ -33,6 +33,7 @@ constexpr KernelTable kAvx2Table = [] {
   table.max_pool_row = &avx2::max_pool_row;
   table.average_pool_row = &avx2::average_pool_row;
   table.quantize_row = &avx2::quantize_row;
+  table.quantize_image = &avx2::quantize_image;
   table.dequantize_row = &avx2::dequantize_row;
   table.binary_row = &avx2::binary_row;
   return table;
@@ -40,6 +41,12 @@ constexpr KernelTable kAvx2Table = [] {
 constexpr KernelTable kAvx512VnniTable = [] {
   KernelTable table = kAvx2Table;
   table.dot_row = &avx512vnni::dot_row;
+  table.depthwise_row = &avx512vnni::depthwise_row;
+  table.average_pool_row = &avx512vnni::average_pool_row;
+  table.quantize_row = &avx512vnni::quantize_row;
+  table.quantize_image = &avx512vnni::quantize_image;
+  table.dequantize_row = &avx512vnni::dequantize_row;
+  table.binary_row = &avx512vnni::binary_row;
   table.dot_form = DotForm::kUnsigned;
   return table;
 }();
@@ -55,6 +62,7 @@ constexpr KernelTable kNeonTable = [] {
   table.max_pool_row = &neon::max_pool_row;
   table.average_pool_row = &neon::average_pool_row;
   table.quantize_row = &neon::quantize_row;
+  table.quantize_image = &neon::quantize_image;
   table.dequantize_row = &neon::dequantize_row;
   table.binary_row = &neon::binary_row;
   return table;

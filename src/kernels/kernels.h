@@ -180,6 +180,19 @@ struct QuantizeRowArgs {
   ptrdiff_t y_step;
 };
 
+// The same for a whole image, channels-last: y[i * channels + c] from x[c * inner + i], with
+// mean[c] and deviation[c] if mean is not null.
+struct QuantizeImageArgs {
+  const float* x;
+  int32_t channels;
+  size_t inner;
+  const double* mean;
+  const double* deviation;
+  float scale;
+  ByteRange range;
+  uint8_t* y;
+};
+
 // y[i] = float32(x[i * x_step] - zero_point) * scale.
 struct DequantizeRowArgs {
   const uint8_t* x;

@@ -213,7 +213,9 @@ struct Case<DotRowArgs> {
     const bool tie = below(rng, 3) == 0;  // products that end in exactly one half
     for (int32_t m = 0; m < blocks * kConvBlock; ++m) {
       bias.push_back(between(rng, -100000, 100000));
-      multiplier.push_back(tie ? 0.5f : static_cast<float>(rng.uniform(0.0, 0.01)));
+      multiplier.push_back(tie                  ? 0.5f
+                           : below(rng, 9) == 0 ? 1e6f
+                                                : static_cast<float>(rng.uniform(0.0, 0.01)));
     }
     args.x = x.data();
     args.form = below(rng, 2) == 0 ? DotForm::kUnsigned : DotForm::kSigned;
@@ -378,8 +380,9 @@ struct Case<QuantizeRowArgs> {
 
   Case(Rng& rng, int32_t size) {
     args.scale = below(rng, 2) == 0 ? 0.5f : static_cast<float>(rng.uniform(0.001, 1.0));
+    const bool plain = below(rng, 2) == 0;  // values that no shortcut has to think about
     for (int32_t i = 0; i < size; ++i) {
-      const uint32_t kind = below(rng, 12);
+      const uint32_t kind = plain ? 11 : below(rng, 12);
       const float tie = (static_cast<float>(between(rng, -300, 300)) + 0.5f) * args.scale;
       x.push_back(kind == 0   ? NAN
                   : kind == 1 ? INFINITY
@@ -403,6 +406,48 @@ struct Case<QuantizeRowArgs> {
       float v = x[i];
       if (args.normalize) v = static_cast<float>((double{v} - args.mean) / args.deviation);
       y[i * static_cast<size_t>(args.y_step)] = expected_byte(v / args.scale, args.range);
+    }
+    return y;
+  }
+};
+
+template <>
+struct Case<QuantizeImageArgs> {
+  QuantizeImageArgs args{};
+  std::vector<float> x;
+  std::vector<double> mean, deviation;
+  size_t y_bytes = 0;
+
+  Case(Rng& rng, int32_t size) {
+    args.channels = between(rng, 1, 20);
+    args.inner = static_cast<size_t>(size);
+    args.scale = static_cast<float>(rng.uniform(0.001, 1.0));
+    const bool plain = below(rng, 2) == 0;
+    for (int32_t i = 0; i < size * args.channels; ++i) {
+      const bool tie = !plain && below(rng, 20) == 0;
+      x.push_back(tie ? (static_cast<float>(between(rng, -300, 300)) + 0.5f) * args.scale
+                      : static_cast<float>(rng.uniform(-100.0, 100.0)));
+    }
+    for (int32_t c = 0; c < args.channels; ++c) {
+      mean.push_back(rng.uniform(-10.0, 10.0));
+      deviation.push_back(rng.uniform(0.1, 10.0));
+    }
+    args.x = x.data();
+    if (below(rng, 2) == 0) {
+      args.mean = mean.data();
+      args.deviation = deviation.data();
+    }
+    args.range = random_range(rng, random_type(rng));
+    y_bytes = x.size();
+  }
+  std::vector<uint8_t> expected() const {
+    std::vector<uint8_t> y(y_bytes + 64, kGuard);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t c = i / args.inner;
+      float v = x[i];
+      if (args.mean != nullptr) v = static_cast<float>((double{v} - mean[c]) / deviation[c]);
+      y[i % args.inner * static_cast<size_t>(args.channels) + c] =
+          expected_byte(v / args.scale, args.range);
     }
     return y;
   }

@@ -158,6 +158,15 @@ void quantize_row(const QuantizeRowArgs& args) {
   }
 }
 
+void quantize_image(const QuantizeImageArgs& args) {
+  const bool normalize = args.mean != nullptr;
+  for (int32_t c = 0; c < args.channels; ++c) {
+    quantize_row({args.x + static_cast<size_t>(c) * args.inner, args.inner, normalize,
+                  normalize ? args.mean[c] : 0.0, normalize ? args.deviation[c] : 1.0, args.scale,
+                  args.range, args.y + c, args.channels});
+  }
+}
+
 void dequantize_row(const DequantizeRowArgs& args) {
   for (size_t i = 0; i < args.count; ++i) {
     const int32_t q = widened(args.x[static_cast<ptrdiff_t>(i) * args.x_step], args.type);

@@ -121,12 +121,16 @@ void execute(const Frame& frame, const Quantize& step) {
   const bool normalize = step.mean.valid();
   const double* mean = normalize ? frame.read<double>(step.mean) : nullptr;
   const double* deviation = normalize ? frame.read<double>(step.deviation) : nullptr;
-  const bool last = step.order == ByteOrder::kChannelsLast;
+  if (step.order == ByteOrder::kChannelsLast) {
+    frame.program.kernels->quantize_image({x, step.channels, static_cast<size_t>(step.inner), mean,
+                                           deviation, step.scale, byte_range(step.requantize), y});
+    return;
+  }
   for (int64_t c = 0; c < step.channels; ++c) {
-    frame.program.kernels->quantize_row(
-        {x + c * step.inner, static_cast<size_t>(step.inner), normalize, normalize ? mean[c] : 0.0,
-         normalize ? deviation[c] : 1.0, step.scale, byte_range(step.requantize),
-         last ? y + c : y + c * step.inner, last ? step.channels : 1});
+    frame.program.kernels->quantize_row({x + c * step.inner, static_cast<size_t>(step.inner),
+                                         normalize, normalize ? mean[c] : 0.0,
+                                         normalize ? deviation[c] : 1.0, step.scale,
+                                         byte_range(step.requantize), y + c * step.inner, 1});
   }
 }
 
