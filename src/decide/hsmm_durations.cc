@@ -1,0 +1,219 @@
+// Duration families to tables. See hsmm_durations.h.
+//
+// Idea: counts come from their log probability, continuous families from differences of their
+// distribution function, on whichever side of the median the numbers are small.
+// Reference: NIST DLMF 8.11 (incomplete gamma, from Boost.Math). Test: hsmm_durations_test.cc.
+#include "decide/hsmm_durations.h"
+
+#include <algorithm>
+#include <boost/math/special_functions/gamma.hpp>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace graupel::decide {
+namespace {
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+constexpr size_t kTailHorizon = 32;  // the mean of the tail is taken up to 32 D
+
+namespace policies = boost::math::policies;
+// No exceptions: a value out of range gives NaN or infinity.
+using Quiet = policies::policy<policies::domain_error<policies::ignore_error>,
+                               policies::pole_error<policies::ignore_error>,
+                               policies::overflow_error<policies::ignore_error>,
+                               policies::underflow_error<policies::ignore_error>,
+                               policies::evaluation_error<policies::ignore_error>>;
+
+double log_gamma(double x) { return boost::math::lgamma(x, Quiet()); }
+
+struct Sides {
+  double below = 0.0, above = 1.0;  // P(x <= t), P(x > t)
+};
+
+Sides normal_sides(double z) {
+  constexpr double kRootHalf = 0.70710678118654752;
+  return {0.5 * std::erfc(-z * kRootHalf), 0.5 * std::erfc(z * kRootHalf)};
+}
+
+Sides sides_at(const Duration& duration, double t) {
+  const double a = duration.parameters[0], b = duration.parameters[1];
+  if (duration.family == DurationFamily::kGaussian) return normal_sides((t - a) / b);
+  if (duration.family == DurationFamily::kLogNormal) return normal_sides((std::log(t) - a) / b);
+  return {boost::math::gamma_p(a, t / b, Quiet()), boost::math::gamma_q(a, t / b, Quiet())};
+}
+
+DurationLaw continuous_law(const Duration& duration, size_t count) {
+  DurationLaw law;
+  Sides before = sides_at(duration, 0.5);
+  const double whole = std::max(before.above, std::numeric_limits<double>::min());
+  for (size_t d = 1; d <= count; ++d) {
+    const Sides after = sides_at(duration, static_cast<double>(d) + 0.5);
+    const double mass = after.below < 0.5 ? after.below - before.below : before.above - after.above;
+    law.probability.push_back(std::clamp(mass / whole, 0.0, 1.0));
+    before = after;
+  }
+  law.beyond = std::clamp(before.above / whole, 0.0, 1.0);
+  return law;
+}
+
+double log_count(const Duration& duration, double k) {
+  if (duration.family == DurationFamily::kPoisson) {
+    const double mean = duration.parameters[0];
+    if (mean == 0.0) return k == 0.0 ? 0.0 : kNever;
+    return k * std::log(mean) - mean - log_gamma(k + 1.0);
+  }
+  const double size = duration.parameters[0], mean = duration.parameters[1];
+  if (mean == 0.0) return k == 0.0 ? 0.0 : kNever;
+  return log_gamma(k + size) - log_gamma(k + 1.0) - log_gamma(size) -
+         size * std::log1p(mean / size) - k * std::log1p(size / mean);
+}
+
+// P(count > k): the regularised incomplete gamma and beta functions; the latter by summing on, as
+// its terms fall geometrically once k is beyond the mean.
+double count_beyond(const Duration& duration, size_t k, double sum_up_to_k) {
+  if (duration.family == DurationFamily::kPoisson) {
+    const double mean = duration.parameters[0];
+    return mean == 0.0 ? 0.0 : boost::math::gamma_p(static_cast<double>(k) + 1.0, mean, Quiet());
+  }
+  if (sum_up_to_k < 0.999) return std::max(0.0, 1.0 - sum_up_to_k);
+  double beyond = 0.0;
+  for (size_t i = k + 1; i < k + 1000000; ++i) {
+    const double term = std::exp(log_count(duration, static_cast<double>(i)));
+    beyond += term;
+    if (term <= 1e-17 * beyond) break;
+  }
+  return std::min(1.0, beyond);
+}
+
+DurationLaw count_law(const Duration& duration, size_t count) {
+  DurationLaw law;
+  double sum = 0.0;
+  for (size_t d = 1; d <= count; ++d) {
+    law.probability.push_back(std::exp(log_count(duration, static_cast<double>(d - 1))));
+    sum += law.probability.back();
+  }
+  law.beyond = count == 0 ? 1.0 : count_beyond(duration, count - 1, sum);
+  return law;
+}
+
+DurationLaw table_law(const Duration& duration, size_t count) {
+  DurationLaw law;
+  law.probability = duration.parameters;
+  law.probability.resize(count, 0.0);
+  for (size_t i = count; i < duration.parameters.size(); ++i) law.beyond += duration.parameters[i];
+  return law;
+}
+
+// Mean number of windows from D on, given that the length is at least D; `law` covers the horizon.
+double tail_mean(const DurationLaw& law, size_t maximum_duration, double at_least) {
+  if (at_least < 1e-9) return static_cast<double>(maximum_duration);
+  double sum = 0.0, survivor = law.beyond;
+  for (size_t i = law.probability.size(); i-- > maximum_duration - 1;) {
+    survivor += law.probability[i];
+    sum += survivor;
+  }
+  return sum / at_least;
+}
+
+double log_of(double x) { return x > 0.0 ? std::log(x) : kNever; }
+
+void fill_logs(DurationTable& table) {
+  const size_t count = table.survivor.size();
+  table.log_probability.resize(table.probability.size());
+  table.log_survivor.resize(count);
+  table.log_remaining.resize(count);
+  std::transform(table.probability.begin(), table.probability.end(), table.log_probability.begin(),
+                 log_of);
+  std::transform(table.survivor.begin(), table.survivor.end(), table.log_survivor.begin(), log_of);
+  table.log_stop = std::log(table.stop);
+  table.log_stay = std::log1p(-table.stop);
+  double sum = table.survivor.back() / table.stop;  // of the survivor from D on
+  table.log_remaining[count - 1] = sum;
+  for (size_t i = count - 1; i-- > 0;) table.log_remaining[i] = sum += table.survivor[i];
+  table.mean = sum;
+  table.log_mean = std::log(sum);
+  for (double& value : table.log_remaining) value = std::log(value) - table.log_mean;
+}
+
+}  // namespace
+
+DurationLaw duration_law(const Duration& duration, size_t count) {
+  switch (duration.family) {
+    case DurationFamily::kPoisson:
+    case DurationFamily::kNegativeBinomial: return count_law(duration, count);
+    case DurationFamily::kTable: return table_law(duration, count);
+    default: return continuous_law(duration, count);
+  }
+}
+
+DurationTable make_duration_table(const Duration& duration, size_t maximum_duration) {
+  const DurationLaw law = duration_law(duration, maximum_duration * kTailHorizon);
+  const size_t explicit_lengths = maximum_duration - 1;
+  DurationTable table;
+  double at_least = law.beyond;  // P(length >= D), summed from the small end
+  for (size_t i = law.probability.size(); i-- > explicit_lengths;) at_least += law.probability[i];
+  const double mean_beyond = tail_mean(law, maximum_duration, at_least);
+  table.stop =
+      std::clamp(1.0 / mean_beyond, 1.0 / (16.0 * static_cast<double>(maximum_duration)), 0.5);
+  double total = at_least;
+  for (size_t i = 0; i < explicit_lengths; ++i) total += law.probability[i];
+  const double share = (1.0 - kLeastTail) / total;
+  table.probability.resize(explicit_lengths);
+  table.survivor.resize(maximum_duration);
+  double survivor = table.survivor[explicit_lengths] = at_least * share + kLeastTail;
+  for (size_t i = explicit_lengths; i-- > 0;) {
+    table.probability[i] = law.probability[i] * share;
+    table.survivor[i] = survivor += table.probability[i];
+  }
+  fill_logs(table);
+  return table;
+}
+
+double log_probability_at(const DurationTable& table, size_t d) {
+  if (d <= table.log_probability.size()) return table.log_probability[d - 1];
+  return log_survivor_at(table, d) + table.log_stop;
+}
+
+double log_survivor_at(const DurationTable& table, size_t d) {
+  const size_t count = table.log_survivor.size();
+  if (d <= count) return table.log_survivor[d - 1];
+  return table.log_survivor.back() + static_cast<double>(d - count) * table.log_stay;
+}
+
+double log_remaining_at(const DurationTable& table, size_t d) {
+  const size_t count = table.log_remaining.size();
+  if (d <= count) return table.log_remaining[d - 1];
+  return table.log_remaining.back() + static_cast<double>(d - count) * table.log_stay;
+}
+
+std::string duration_problem(const Duration& duration) {
+  const std::vector<double>& p = duration.parameters;
+  const bool is_table = duration.family == DurationFamily::kTable;
+  const size_t expected = duration.family == DurationFamily::kPoisson ? 1 : 2;
+  if (is_table ? p.empty() || p.size() > kMaxDuration : p.size() != expected) {
+    return "has " + std::to_string(p.size()) + " parameters";
+  }
+  for (const double x : p) {
+    if (!std::isfinite(x) || std::abs(x) > 1e6) return "has a parameter that is not a length";
+  }
+  switch (duration.family) {
+    case DurationFamily::kPoisson: return p[0] >= 0.0 ? "" : "has a mean below 0";
+    case DurationFamily::kNegativeBinomial:
+      return p[0] >= 1e-3 && p[1] >= 0.0 ? "" : "needs size >= 0.001 and mean >= 0";
+    case DurationFamily::kGaussian:
+      return p[0] >= 0.0 && p[1] >= 1e-3 ? "" : "needs mean >= 0 and deviation >= 0.001";
+    case DurationFamily::kLogNormal:
+      return std::abs(p[0]) <= 20.0 && p[1] >= 1e-3 && p[1] <= 20.0
+                 ? ""
+                 : "needs |mu| <= 20 and 0.001 <= sigma <= 20";
+    case DurationFamily::kGamma:
+      return p[0] >= 1e-3 && p[1] >= 1e-6 ? "" : "needs shape >= 0.001 and scale > 0";
+    case DurationFamily::kTable: break;
+  }
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  const bool negative = std::any_of(p.begin(), p.end(), [](double x) { return x < 0.0; });
+  return negative || std::abs(sum - 1.0) > 1e-6 ? "has probabilities that do not sum to 1" : "";
+}
+
+}  // namespace graupel::decide
