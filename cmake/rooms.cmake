@@ -14,7 +14,7 @@ function(graupel_room name)
   add_library(graupel_${name} STATIC ${sources})
   target_include_directories(graupel_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   # Sanitized builds are unoptimised to build quickly, but for the rooms that compute.
-  if(CMAKE_CXX_FLAGS MATCHES "fsanitize" AND name MATCHES "^(ir|kernels|run|quantize|data)$")
+  if(CMAKE_CXX_FLAGS MATCHES "fsanitize" AND name MATCHES "^(ir|kernels|run|quantize|data|decide)$")
     target_compile_options(graupel_${name} PRIVATE -O1)
   endif()
   list(TRANSFORM ROOM_DEPS PREPEND graupel_)

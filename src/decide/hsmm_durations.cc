@@ -15,7 +15,8 @@ namespace graupel::decide {
 namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
-constexpr size_t kTailHorizon = 32;  // the mean of the tail is taken up to 32 D
+// The mean of the tail is taken up to 16 D, and at least this many windows.
+constexpr size_t kTailHorizon = 1024;
 
 namespace policies = boost::math::policies;
 // No exceptions: a value out of range gives NaN or infinity.
@@ -148,7 +149,7 @@ DurationLaw duration_law(const Duration& duration, size_t count) {
 }
 
 DurationTable make_duration_table(const Duration& duration, size_t maximum_duration) {
-  const DurationLaw law = duration_law(duration, maximum_duration * kTailHorizon);
+  const DurationLaw law = duration_law(duration, std::max(16 * maximum_duration, kTailHorizon));
   const size_t explicit_lengths = maximum_duration - 1;
   DurationTable table;
   double at_least = law.beyond;  // P(length >= D), summed from the small end

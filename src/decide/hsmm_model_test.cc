@@ -43,7 +43,8 @@ TEST(HsmmModel, RefusesWhatItDoesNotKnow) {
     EXPECT_NE(read.error().message().find(word), std::string::npos) << read.error().message();
   };
   refused("\"version\": 1", "\"version\": 2", "update graupel");
-  refused("\"begin\"", "\"began\"", "began");
+  refused("\"begin\"", "\"began\"", "begin");
+  refused("\"notes\"", "\"other\": 1, \"notes\"", "other");
   refused("\"maximum_duration\": 20", "\"maximum_duration\": 1", "maximum_duration");
   refused("\"maximum_duration\": 20", "\"maximum_duration\": 1e300", "maximum_duration");
   refused("\"use\": \"both\"", "\"use\": \"neither\"", "use");
