@@ -450,12 +450,34 @@ TEST(Refinement, RoundsAsTheQuantizersGraphDoes) {
       forward({r.job.config.network, Mode::kEvaluate, nullptr}, state, to_torch(windows));
   const at::Tensor integer = to_torch(ir::evaluate_windows(r.quantized.graph, windows).value()[0]);
   // One step of the output's scale where a sum lies at a border; equal nearly everywhere.
-  const double step = r.forms.at("/fsq/Sub_output_0").scale;
+  const double step = r.forms.tensors.at("/fsq/Sub_output_0").scale;
   const at::Tensor gap = (refined.bounded - integer).abs();
   EXPECT_LT(gap.max().item<double>(), 2.01 * step);
   EXPECT_GT(gap.lt(1e-5).to(at::kFloat).mean().item<double>(), 0.97);
   // And the float network is further away, so the agreement is not for want of rounding.
   EXPECT_LT((plain.bounded - integer).abs().lt(1e-5).to(at::kFloat).mean().item<double>(), 0.2);
+}
+
+TEST(Refinement, WeightsTakeTheGridThatIsGiven) {
+  torch::manual_seed(8);
+  train::Network network;
+  network.layers = {{3, {1, 1}, {1, 1}, {1, 1}, false}};
+  network.fsq_levels.clear();
+  network.projection = 2;
+  network.hidden = 0;
+  State state = initial_state(network, {3, 1, 1}, 2).value();
+  at::NoGradGuard no_gradient;
+  const at::Tensor x = at::tensor({0.5f, 1.5f, 2.0f}).view({1, 3, 1, 1});
+  train::IntegerForms forms;
+  forms.layers["/encoder.0/conv/Conv"] = {16, {1e-4}};  // fine enough to change little
+  forms.layers["/project/Gemm"] = {3, {0.125, 0.25}};   // codes -3 to 3
+  State rounded = state;
+  const at::Tensor step = at::tensor({0.125f, 0.25f}).view({2, 1});
+  rounded["project.weight"] = at::round(state["project.weight"] / step).clamp(-3, 3).mul(step);
+  EXPECT_GT(distance(rounded["project.weight"], state["project.weight"]), 0.01);
+  const at::Tensor expected = forward({network, Mode::kEvaluate, nullptr}, rounded, x).logits;
+  const at::Tensor found = forward({network, Mode::kEvaluateRefined, &forms}, state, x).logits;
+  EXPECT_LT(distance(expected, found), 1e-3);
 }
 
 TEST(Refinement, LearnsWithRoundedNumbersFromTrainedWeights) {
@@ -464,7 +486,7 @@ TEST(Refinement, LearnsWithRoundedNumbersFromTrainedWeights) {
   prepare_refinement(r, checkpoint);
   if (HasFatalFailure()) return;
   // Steps so coarse that rounding does harm.
-  for (auto& [name, form] : r.forms) {
+  for (auto& [name, form] : r.forms.tensors) {
     form.scale *= 12.0;
     form.lowest = form.lowest == 0 ? 0 : -11;
     form.highest = form.lowest == 0 ? 21 : 10;

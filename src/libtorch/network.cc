@@ -15,25 +15,30 @@ using train::layer_node;
 using train::layer_weight;
 using train::tensor_of;
 
-constexpr double kWeightSteps = 127.0;  // int8, symmetric: -127 to 127
-
 bool refines(Mode mode) { return mode == Mode::kRefine || mode == Mode::kEvaluateRefined; }
 
 // The tensor as its integer form holds it, if it has one.
 Tensor held(const Run& run, const std::string& node, const Tensor& x) {
   if (!refines(run.mode) || run.forms == nullptr) return x;
-  const auto form = run.forms->find(tensor_of(node));
-  if (form == run.forms->end()) return x;
+  const auto form = run.forms->tensors.find(tensor_of(node));
+  if (form == run.forms->tensors.end()) return x;
   return at::fake_quantize_per_tensor_affine(x, form->second.scale, form->second.zero_point,
                                              form->second.lowest, form->second.highest);
 }
 
-// One scale per output channel: the largest magnitude is 127.
-Tensor held_weight(const Tensor& weight) {
+// On the grid that is given for the node, else one that follows the weights.
+Tensor held_weight(const Run& run, const std::string& node, const Tensor& weight) {
+  int64_t highest = 127;
   const Tensor largest = weight.detach().abs().flatten(1).amax(1);
-  const Tensor scale = (largest / kWeightSteps).clamp_min(1e-12);
+  Tensor scale = (largest / static_cast<double>(highest)).clamp_min(1e-12);
+  if (run.forms != nullptr && run.forms->layers.contains(node)) {
+    const train::WeightForm& form = run.forms->layers.at(node);
+    highest = (int64_t{1} << (form.bits - 1)) - 1;
+    const std::vector<float> scales(form.scales.begin(), form.scales.end());
+    scale = at::tensor(scales).expand({weight.size(0)}).contiguous();
+  }
   const Tensor zero = at::zeros({weight.size(0)}, at::kInt);
-  return at::fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127);
+  return at::fake_quantize_per_channel_affine(weight, scale, zero, 0, -highest, highest);
 }
 
 Tensor at_name(const State& state, const std::string& name) { return state.at(name); }
@@ -44,7 +49,7 @@ Tensor convolution(const Run& run, const train::Layer& layer, size_t index, cons
   const std::vector<int64_t> padding = {0, layer.kernel[1] / 2};
   if (!layer.separable) return at::conv2d(x, weight, bias, stride, padding);
   Tensor depth = at_name(state, layer_weight(index, "depth.weight"));
-  if (refines(run.mode)) depth = held_weight(depth);
+  if (refines(run.mode)) depth = held_weight(run, layer_node(index, "depth/Conv"), depth);
   Tensor y = at::conv2d(x, depth, {}, stride, padding, at::IntArrayRef({1, 1}), x.size(1));
   y = held(run, layer_node(index, "depth/Conv"), y);
   return at::conv2d(y, weight, bias);
@@ -59,7 +64,7 @@ Tensor layer_forward(const Run& run, const train::Layer& layer, size_t index, co
     // As the simplifier folds BatchNorm in front of the quantizer.
     const Tensor factor =
         part("norm.weight") / (part("norm.running_var") + train::kBatchNormEpsilon).sqrt();
-    weight = held_weight(weight * factor.view({-1, 1, 1, 1}));
+    weight = held_weight(run, layer_node(index, "conv/Conv"), weight * factor.view({-1, 1, 1, 1}));
     const Tensor bias = part("norm.bias") - part("norm.running_mean") * factor;
     y = convolution(run, layer, index, state, x, weight, bias);
   } else {
@@ -80,8 +85,9 @@ Tensor linear(const Run& run, const State& state, const std::string& name, const
   Tensor weight = at_name(state, name + ".weight");
   const bool integer =
       refines(run.mode) && run.forms != nullptr &&
-      (run.forms->contains(tensor_of(node)) || run.forms->contains(tensor_of(last_node)));
-  if (integer) weight = held_weight(weight);
+      (run.forms->layers.contains(node) || run.forms->tensors.contains(tensor_of(node)) ||
+       run.forms->tensors.contains(tensor_of(last_node)));
+  if (integer) weight = held_weight(run, node, weight);
   return held(run, node, at::linear(x, weight, at_name(state, name + ".bias")));
 }
 
@@ -153,8 +159,8 @@ Forward forward(const Run& run, State& state, const at::Tensor& input) {
   Forward result;
   Tensor x = input;
   if (refines(run.mode) && run.forms != nullptr) {
-    const auto form = run.forms->find(train::kInputName);
-    if (form != run.forms->end()) {
+    const auto form = run.forms->tensors.find(train::kInputName);
+    if (form != run.forms->tensors.end()) {
       x = at::fake_quantize_per_tensor_affine(x, form->second.scale, form->second.zero_point,
                                               form->second.lowest, form->second.highest);
     }

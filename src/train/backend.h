@@ -29,7 +29,18 @@ struct IntegerForm {
   int64_t lowest = -128, highest = 127;
   bool operator==(const IntegerForm&) const = default;
 };
-using IntegerForms = std::map<std::string, IntegerForm>;  // by tensor name of the exported graph
+// Codes of a layer's weights reach 2^(bits - 1) - 1 either way.
+struct WeightForm {
+  int64_t bits = 8;
+  std::vector<double> scales;  // one per output channel, or one for all
+  bool operator==(const WeightForm&) const = default;
+};
+struct IntegerForms {
+  std::map<std::string, IntegerForm> tensors;  // by tensor name of the exported graph
+  // By node name. A layer that is not named and whose answer is an integer gets 8 bits, and scales
+  // that follow its weights: the largest of each output channel is 127.
+  std::map<std::string, WeightForm> layers;
+};
 
 // Of the FSQ over the validation windows, or else over the augmented training windows.
 struct CodeUsage {

@@ -2,6 +2,7 @@
 // Test: outcome_test.cc.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -26,25 +27,28 @@ Json judged_json(const validate::Classification& judged) {
           {"confusion", judged.confusion}};
 }
 
-Result<IntegerForm> form_of(const Json& entry) {
+Result<IntegerForm> form_of(const Json& entry, const char* type_key) {
   const auto number = [&](const char* key) {
     return entry.is_object() && entry.contains(key) && entry[key].is_number();
   };
-  if (!number("scale") || !number("zero_point") || !entry.contains("dtype")) {
-    return invalid_input("", "has no scale, zero_point and dtype");
+  if (!number("scale") || !number("zero_point") || !entry.contains(type_key)) {
+    return invalid_input("", fmt::format("has no scale, zero_point and {}", type_key));
   }
   IntegerForm form;
   form.scale = entry["scale"].get<double>();
   if (!(form.scale > 0.0) || !std::isfinite(form.scale)) {
     return invalid_input("", fmt::format("has scale {}; expected a number above 0", form.scale));
   }
-  const std::string type = entry["dtype"].is_string() ? entry["dtype"].get<std::string>() : "";
-  if (type == "uint8") {
+  const Json& type = entry[type_key];
+  if (type == "uint8" || type == "uint16") {
     form.lowest = 0;
-    form.highest = 255;
+    form.highest = type == "uint8" ? 255 : 65535;
+  } else if (type == "int16") {
+    form.lowest = -32768;
+    form.highest = 32767;
   } else if (type != "int8") {
     return invalid_input(
-        "", "is of type " + shortened(entry["dtype"].dump(), 40) + "; expected int8 or uint8");
+        "", "is of type " + shortened(type.dump(), 40) + "; expected int8, uint8, int16 or uint16");
   }
   const double zero = entry["zero_point"].get<double>();
   form.zero_point = static_cast<int64_t>(std::clamp(zero, -1e6, 1e6));
@@ -56,29 +60,77 @@ Result<IntegerForm> form_of(const Json& entry) {
   return form;
 }
 
+Result<WeightForm> weight_form_of(const Json& entry) {
+  WeightForm form;
+  if (!entry.is_object() || !entry.contains("bits") || !entry["bits"].is_number_integer() ||
+      !entry.contains("scales") || !entry["scales"].is_array() || entry["scales"].empty()) {
+    return invalid_input("", "has no bits and list of scales");
+  }
+  form.bits = entry["bits"].get<int64_t>();
+  if (form.bits < 2 || form.bits > 16) {
+    return invalid_input("", fmt::format("has {} bits; expected 2 to 16", form.bits));
+  }
+  for (const Json& scale : entry["scales"]) {
+    form.scales.push_back(scale.is_number() ? scale.get<double>() : 0.0);
+    if (!(form.scales.back() > 0.0) || !std::isfinite(form.scales.back())) {
+      return invalid_input("", "has a scale that is no number above 0");
+    }
+  }
+  return form;
+}
+
+Result<IntegerForms> forms_of_points(const Json& points, const std::string& name) {
+  IntegerForms forms;
+  for (const Json& entry : points) {
+    if (!entry.is_object() || !entry.contains("tensor") || !entry["tensor"].is_string()) {
+      return invalid_input(name, "one of 'points' names no tensor");
+    }
+    const std::string tensor = entry["tensor"].get<std::string>();
+    Result<IntegerForm> form = form_of(entry, "dtype");
+    if (!form.ok()) return std::move(form).error().within(shortened(tensor, 80)).within(name);
+    forms.tensors[tensor] = *form;
+  }
+  return forms;
+}
+
+Result<IntegerForms> forms_of_scales(const Json& json, const std::string& name) {
+  IntegerForms forms;
+  for (const auto& [tensor, entry] : json["tensors"].items()) {
+    Result<IntegerForm> form = form_of(entry, "type");
+    if (!form.ok()) return std::move(form).error().within(shortened(tensor, 80)).within(name);
+    forms.tensors[tensor] = *form;
+  }
+  if (!json.contains("layers")) return forms;
+  if (!json["layers"].is_object()) return invalid_input(name, "'layers' is no object");
+  for (const auto& [node, entry] : json["layers"].items()) {
+    Result<WeightForm> form = weight_form_of(entry);
+    if (!form.ok()) return std::move(form).error().within(shortened(node, 80)).within(name);
+    forms.layers[node] = *std::move(form);
+  }
+  return forms;
+}
+
 }  // namespace
 
 Result<IntegerForms> parse_integer_forms(const std::string& text, const std::string& name) {
   Json json = Json::parse(text, nullptr, false);
   if (json.is_object() && json.contains("optimize")) json = Json(json["optimize"]);
+  const auto has = [&](const char* key) { return json.is_object() && json.contains(key); };
   IntegerForms forms;
-  if (!json.is_object() || !json.contains("points") || !json["points"].is_array()) {
+  if (has("version") && json["version"] != 1) {
+    return unsupported(
+        name, "is of version " + shortened(json["version"].dump(), 40) + "; this graupel knows 1");
+  }
+  if (has("tensors") && json["tensors"].is_object()) {
+    TRY_ASSIGN(forms, forms_of_scales(json, name));
+  } else if (has("points") && json["points"].is_array()) {
+    TRY_ASSIGN(forms, forms_of_points(json["points"], name));
+  } else {
     return invalid_input(name,
-                         "has no list 'points'; expected what `graupel optimize --json` or "
-                         "`graupel deploy --json` prints");
+                         "has neither 'tensors' nor 'points'; expected the quantizer's file of "
+                         "scales, or what `graupel optimize --json` prints");
   }
-  for (const Json& entry : json["points"]) {
-    if (!entry.is_object() || !entry.contains("tensor") || !entry["tensor"].is_string()) {
-      return invalid_input(name, "one of 'points' names no tensor");
-    }
-    const std::string tensor = entry["tensor"].get<std::string>();
-    Result<IntegerForm> form = form_of(entry);
-    if (!form.ok()) {
-      return std::move(form).error().within(shortened(tensor, 80)).within(name);
-    }
-    forms[tensor] = *form;
-  }
-  if (forms.empty()) return invalid_input(name, "names no tensor");
+  if (forms.tensors.empty()) return invalid_input(name, "names no tensor");
   return forms;
 }
 

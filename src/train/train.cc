@@ -86,6 +86,41 @@ Result<void> check_turning(const TrainOptions& options, const TrainingSet& set) 
                                    set.shape.channels));
 }
 
+// The graph as it will be exported, with weights of 0: its names and shapes.
+Result<ir::Graph> empty_graph(const Config& config, const TrainingSet& set) {
+  using Shapes = std::map<std::string, Shape>;
+  const auto classes = static_cast<int64_t>(set.classes.size());
+  TRY_ASSIGN(const Shapes shapes, weight_shapes(config.network, set.shape, classes));
+  Weights weights;
+  for (const auto& [name, shape] : shapes) weights[name] = Tensor(DType::kFloat32, shape);
+  return build_graph(config.network, set.shape, classes, weights);
+}
+
+// Scales of another network would round nothing, or the wrong channels.
+Result<void> check_forms(const IntegerForms& forms, const ir::Graph& graph,
+                         const std::string& name) {
+  const bool known = std::any_of(forms.tensors.begin(), forms.tensors.end(), [&](const auto& form) {
+    return ir::find_value(graph, form.first).has_value();
+  });
+  if (!known) {
+    return invalid_input(name,
+                         fmt::format("names no tensor of this network, whose tensors are called "
+                                     "like '{}'",
+                                     graph.value(graph.nodes[0].outputs[0]).name));
+  }
+  for (const auto& [layer, form] : forms.layers) {
+    const std::optional<ir::NodeId> node = ir::find_node(graph, layer);
+    if (!node) continue;  // the quantizer names nodes that the simplifier made, too
+    const int64_t channels = graph.shape(graph.node(*node).inputs.at(1))[0];
+    const auto count = static_cast<int64_t>(form.scales.size());
+    if (count != 1 && count != channels) {
+      return invalid_input(name, fmt::format("{} has {} scales; the layer has {} output channels",
+                                             layer, count, channels));
+    }
+  }
+  return ok();
+}
+
 }  // namespace
 
 Result<Trained> train(const TrainOptions& options, const Backend& backend,
@@ -108,6 +143,8 @@ Result<Trained> train(const TrainOptions& options, const Backend& backend,
           {}};
   if (!options.scales.empty()) {
     TRY_ASSIGN(job.forms, read_integer_forms(options.scales));
+    TRY_ASSIGN(const ir::Graph graph, empty_graph(options.config, set));
+    TRY(check_forms(*job.forms, graph, options.scales));
   }
   TRY(write_file_atomic(options.output + "/training.toml", format_config(options.config)));
   Trained trained;

@@ -43,10 +43,13 @@ struct Trained {
 Result<Trained> train(const TrainOptions& options, const Backend& backend,
                       const Progress& progress);
 
-// What `graupel optimize --json` prints, or `deploy --json` below "optimize":
-// {"points": [{"tensor": "NAME", "dtype": "int8", "scale": 0.1, "zero_point": 0}, ...]}, other keys
-// ignored; dtype int8 or uint8. NAME is a tensor of the exported graph. Errors name the file and
-// the tensor.
+// The quantizer's numbers. Either its file of scales,
+//   {"format": "graupel-encodings", "version": 1,
+//    "tensors": {"NAME": {"type": "uint8", "scale": 0.02, "zero_point": 0}},
+//    "layers": {"NODE": {"bits": 8, "scales": [0.001, 0.002]}}}
+// (layers may be left out), or what `optimize --json` prints and `deploy --json` below "optimize":
+//   {"points": [{"tensor": "NAME", "dtype": "int8", "scale": 0.1, "zero_point": 0}, ...]}
+// Types int8, uint8, int16, uint16. Errors name the file and the tensor or node.
 Result<IntegerForms> parse_integer_forms(const std::string& json, const std::string& name);
 Result<IntegerForms> read_integer_forms(const std::string& path);
 

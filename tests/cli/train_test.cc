@@ -102,6 +102,15 @@ TEST_F(Train, WritesWhatDeployTakes) {
   const Finished refined = graupel(words);
   EXPECT_EQ(refined.code, 0) << refined.err;
   EXPECT_NE(bytes("refined/model.onnx"), bytes("m/model.onnx"));
+
+  // Scales of another network are not taken for this one's.
+  ASSERT_TRUE(write_file_atomic(path("scales.json"),
+                                R"({"tensors": {"x": {"type": "int8", "scale": 1,
+                                    "zero_point": 0}}})")
+                  .ok());
+  const Finished other = graupel(words);
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.err, HasSubstr("names no tensor of this network"));
 }
 
 TEST_F(Train, ARunKilledAtAnyMomentGoesOnToTheSameModel) {
