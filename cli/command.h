@@ -99,6 +99,8 @@ void add_parse(CLI::App& app, Globals& globals);
 void add_optimize(CLI::App& app, Globals& globals);
 void add_compile(CLI::App& app, Globals& globals);
 void add_validate(CLI::App& app, Globals& globals);
+void add_calibrate(CLI::App& app, Globals& globals);
+void add_codes(CLI::App& app, Globals& globals);
 void add_profile(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
 void add_deploy(CLI::App& app, Globals& globals);

@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
   add_optimize(app, globals);
   add_compile(app, globals);
   add_validate(app, globals);
+  add_calibrate(app, globals);
+  add_codes(app, globals);
   add_profile(app, globals);
   add_run(app, globals);
   add_inspect(app, globals);

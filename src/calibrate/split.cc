@@ -112,7 +112,15 @@ Result<Split> split_windows(size_t windows, std::span<const int64_t> groups,
   for (size_t i = 0; i < windows; ++i) members[groups.empty() ? 0 : groups[i]].push_back(i);
   Split split;
   const double judge_share = 1.0 - options.fit_share - options.conformal_share;
-  if (members.size() >= 3) {
+  if (options.within_groups) {
+    split.by = SplitBy::kBlock;
+    for (const auto& [group, own] : members) {
+      split_blocks(split, own, {options.fit_share, options.conformal_share, judge_share}, options);
+    }
+    split.warning =
+        "every group is in every part, because something is fitted per group: nothing "
+        "here says how well the numbers hold for other people";
+  } else if (members.size() >= 3) {
     split_groups(split, members, options);
   } else if (members.size() == 2) {
     const auto& [judged, judged_windows] = *members.rbegin();

@@ -18,6 +18,9 @@ struct SplitOptions {
   double conformal_share = 0.35;  // what is left is for judging
   uint64_t seed = 1;
   size_t block_windows = 20;  // without groups: consecutive windows that stay together
+  // Every group in every part, block by block: for what is fitted per group. The judge then tells
+  // nothing about new people.
+  bool within_groups = false;
 };
 
 enum class SplitBy { kGroup, kBlock };

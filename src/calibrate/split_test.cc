@@ -84,6 +84,20 @@ TEST(Split, SaysWhatFewGroupsCannotShow) {
   EXPECT_NE(none.warning.find("no groups"), std::string::npos);
 }
 
+TEST(Split, WithinGroupsEveryPartHasEveryGroup) {
+  std::vector<int64_t> groups;
+  for (int64_t i = 0; i < 400; ++i) groups.push_back(i / 100);
+  SplitOptions options;
+  options.within_groups = true;
+  const Split split = split_windows(400, groups, options).value();
+  expect_partition(split, 400);
+  for (const Part* part : {&split.fit, &split.conformal, &split.judge}) {
+    std::set<int64_t> seen;
+    for (const size_t window : part->windows) seen.insert(groups[window]);
+    EXPECT_EQ(seen.size(), 4u);
+  }
+}
+
 TEST(Split, RefusesTooLittle) {
   EXPECT_EQ(split_windows(29, {}, {}).error().code, ErrorCode::kInvalidInput);
   const std::vector<int64_t> short_list(5, 1);

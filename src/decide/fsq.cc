@@ -151,16 +151,17 @@ Result<std::vector<std::vector<int32_t>>> integer_thresholds(
   }
   std::vector<std::vector<int32_t>> thresholds(levels.size());
   for (size_t d = 0; d < levels.size(); ++d) {
-    int64_t reached = 0;
+    int64_t reached = 0, last = std::numeric_limits<int64_t>::min();
     for (size_t v = 0; v < digit_of[d].size(); ++v) {
-      const int64_t digit = digit_of[d][v];
-      if (digit < reached || digit >= levels[d]) {
+      if (digit_of[d][v] < last) {
         return invalid_input(
             fmt::format("FSQ dimension {}", d),
-            fmt::format("gives digit {} for the INT8 value {} after {} of {} levels: it is not a "
-                        "threshold on its own value",
-                        digit, lowest + static_cast<int32_t>(v), reached, levels[d]));
+            fmt::format(
+                "falls from digit {} to {} at the INT8 value {}: no thresholds can say that", last,
+                digit_of[d][v], lowest + static_cast<int32_t>(v)));
       }
+      last = digit_of[d][v];
+      const int64_t digit = std::clamp<int64_t>(last, 0, levels[d] - 1);
       for (; reached < digit; ++reached) {
         thresholds[d].push_back(lowest + static_cast<int32_t>(v));
       }

@@ -49,8 +49,10 @@ void digits_of(uint64_t index, std::span<const int64_t> levels, DigitOrder order
                std::span<int64_t> digits);
 
 // Integer thresholds from what a graph gives: digit_of[d][v] is the digit of dimension d for the
-// INT8 value `lowest` + v. The smallest value that reaches a digit; 256 where none does.
-// Error kInvalidInput naming dimension and value if a digit falls or leaves [0, levels).
+// INT8 value `lowest` + v. The smallest value that reaches a digit; 256 where none does. Where a
+// graph's bound lies in front of the INT8 tensor, values beyond it give digits outside
+// [0, levels) there; the count of thresholds stays inside.
+// Error kInvalidInput naming dimension and value if a digit falls.
 Result<std::vector<std::vector<int32_t>>> integer_thresholds(
     std::span<const int64_t> levels, const std::vector<std::vector<int64_t>>& digit_of,
     int32_t lowest);

@@ -162,6 +162,7 @@ std::string render_html(const Report& report) {
   const std::vector<Part> parts = {
       {"bars", "Bars", bars_section(report)},
       {"not-checked", "Not checked", not_checked_box(report)},
+      {"numbers", "Numbers", listings_section(report)},
       {"cut", "Cut", cut_section(report)},
       {findings_id, "Findings", findings_section(report)},
       {"noise", "Noise", noise_section(report)},

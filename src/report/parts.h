@@ -64,6 +64,7 @@ std::string latency_section(const Report& report);    // measures.cc
 std::string sizes_section(const Report& report);      // measures.cc
 std::string passes_section(const Report& report);     // measures.cc
 std::string confusion_section(const Report& report);  // confusion.cc
+std::string listings_section(const Report& report);   // listings.cc
 
 std::string_view page_style();  // style.cc
 

@@ -2,7 +2,7 @@
 //
 // Idea: `Report` is plain data that any verb can fill; empty parts are left out of the page. The
 // HTML needs no network, no script and no fonts of its own, reads on a phone, on paper, in light
-// and in dark. Every string except `cut_svg` is escaped: names from model files are hostile.
+// and in dark. Every string but pictures (`cut_svg`, `Figure::svg`) is escaped: names from model files are hostile.
 // Same Report -> same bytes. Test: report_test.cc.
 #pragma once
 
@@ -76,6 +76,16 @@ struct Confusion {
   double accuracy = 0, macro_f1 = 0;
 };
 
+// Numbers under a heading, and a picture: what a calibration found.
+struct Listing {
+  std::string title, intro;
+  std::vector<std::pair<std::string, std::string>> rows;  // name, value with its unit
+};
+struct Figure {
+  std::string title, note;
+  std::string svg;  // trusted, as cut_svg: texts in it are escaped by who draws it
+};
+
 struct Report {
   std::string title, model, target, summary_sentence;
   std::vector<std::pair<std::string, std::string>> facts;  // provenance: name, value
@@ -89,6 +99,8 @@ struct Report {
   std::vector<SizeRow> sizes;
   std::vector<PassRow> passes;
   std::optional<Confusion> confusion;
+  std::vector<Listing> listings;
+  std::vector<Figure> figures;
   std::vector<std::string> not_checked;  // what was not run, and why: "no Hailo-8 on this machine"
 };
 
