@@ -3,7 +3,6 @@
 
 #include "base/files.h"
 #include "cli/command.h"
-#include "data/npy.h"
 #include "data/windows.h"
 #include "run/answers.h"
 #include "run/load.h"
@@ -13,16 +12,19 @@ namespace {
 
 struct Flags {
   std::string input, windows, output, format = "json";
+  std::optional<int64_t> group;
 };
 
-// One .npy per output of the network: PREFIX.NAME.npy.
-Result<void> write_arrays(const std::string& prefix, const run::Plan& plan,
-                          const std::vector<Tensor>& outputs) {
-  if (prefix.empty()) return invalid_input("--format npy", "needs -o PREFIX");
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    std::string name = plan.outputs[i].name;
-    for (char& c : name) c = c == '/' || c == '\\' ? '_' : c;
-    TRY(data::write_npy(prefix + "." + name + ".npy", outputs[i]));
+// Windows that do not resemble those the decisions were fitted on make every promise void.
+Result<void> warn_of_drift(const Globals& globals, const run::Plan& plan,
+                           const std::vector<Tensor>& outputs, const run::AnswerContext& context) {
+  if (context.decider == nullptr) return ok();
+  TRY_ASSIGN(const std::vector<run::Answer> answers, run::answers_of(plan, outputs, context));
+  const std::optional<decide::DriftState> drift = run::drift_over(*context.decider, answers);
+  if (drift && drift->alarm) {
+    warn(globals,
+         "these windows do not resemble the calibration windows (drift alarm); the "
+         "probabilities and sets may not hold");
   }
   return ok();
 }
@@ -39,16 +41,19 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const data::WindowSet set,
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
   TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
+  const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
+                                      flags.group};
+  TRY(warn_of_drift(globals, plan, outputs, context));
   if (flags.format == "npy") {
-    TRY(write_arrays(flags.output, plan, outputs));
+    TRY(run::write_arrays(flags.output, plan, outputs, context));
   } else {
     const bool to_file = !flags.output.empty();
     // With --json stdout is one JSON document; a file is what --format says.
     const std::string format = globals.json && !to_file ? "json" : flags.format;
     const std::string_view isa = kernels::to_string(run::isa_of(loaded.engine));
-    TRY_ASSIGN(const std::string text,
-               run::format_any(plan, outputs, loaded.labels, fmt::format("cpu/{}", isa),
-                               output_format(format)));
+    TRY_ASSIGN(
+        const std::string text,
+        run::format_any(plan, outputs, context, fmt::format("cpu/{}", isa), output_format(format)));
     if (!to_file && (globals.json || !globals.quiet)) {
       std::fwrite(text.data(), 1, text.size(), stdout);
     }
@@ -71,6 +76,7 @@ void add_run(CLI::App& app, Globals& globals) {
   verb->add_option("--format", flags->format, "json, jsonl, csv, or npy (one file per output)")
       ->check(CLI::IsMember({"json", "jsonl", "csv", "npy"}))
       ->capture_default_str();
+  verb->add_option("--group", flags->group, "the person all windows are of, if known by number");
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
 }
 

@@ -34,7 +34,8 @@ struct MarginBin {
 };
 
 struct HostFormulaRow {
-  std::string formula, input;  // "z" or "b": what it is given
+  std::string formula;
+  std::string input;  // what it is given: "z", "z with its shift", or "b", bounded already
   double differing_percent = 0.0;
 };
 

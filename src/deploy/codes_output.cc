@@ -49,8 +49,9 @@ Rows rows_of(const Codes& codes) {
       {"accuracy, INT8 with FSQ", percent(codes.accuracy_int8)},
       {"INT8 thresholds", int8_sentence(codes)}};
   for (const HostFormulaRow& row : codes.host_formulas) {
-    rows.emplace_back(fmt::format("host code {} on {}", row.formula, row.input),
-                      fmt::format("would change {:.1f}% of the codes", row.differing_percent));
+    rows.emplace_back(
+        fmt::format("hand-written {}", row.formula),
+        fmt::format("on {}: {:.1f}% of the codes would differ", row.input, row.differing_percent));
   }
   return rows;
 }

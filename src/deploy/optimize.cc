@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "compile/compile.h"
+#include "decide/block.h"
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "onnx/onnx.h"
@@ -94,8 +95,18 @@ Result<run::Plan> compile(bundle::Bundle& bundle) {
   TRY_ASSIGN(options.normalization, bundle_normalization(bundle));
   TRY_ASSIGN(run::Plan plan, compile::compile_plan(halves.before, device, halves.host, options));
   plan.model_name = bundle.manifest.model_name;
-  bundle.members["cpu.plan"] = run::format_plan(plan);
-  bundle.manifest.stage = bundle::Stage::kCompiled;
+  std::string bytes = run::format_plan(plan);
+  // Decisions were fitted on the answers of one plan and mean nothing for another.
+  const auto earlier = bundle.members.find("cpu.plan");
+  const bool same = earlier != bundle.members.end() && earlier->second == bytes;
+  const bool keeps = same && bundle.members.contains(std::string(decide::kBlockMember));
+  if (!keeps) {
+    bundle.members.erase(std::string(decide::kBlockMember));
+    bundle.members.erase("reports/calibrate.json");
+    bundle.manifest.provenance.erase("calibrate");
+  }
+  bundle.members["cpu.plan"] = std::move(bytes);
+  bundle.manifest.stage = keeps ? bundle::Stage::kCalibrated : bundle::Stage::kCompiled;
   return plan;
 }
 

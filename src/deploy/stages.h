@@ -38,7 +38,7 @@ struct Optimized {
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
                            const quantize::QuantizeOptions& options, const ir::Graph* original);
 
-// Adds cpu.plan.
+// Adds cpu.plan. Decisions fitted on another plan are dropped.
 Result<run::Plan> compile(bundle::Bundle& bundle);
 
 // The plan of the device part alone (and of what runs in front of it), so that its outputs are

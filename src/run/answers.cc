@@ -6,9 +6,11 @@
 #include "run/answers.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace graupel::run {
@@ -59,6 +61,8 @@ nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine
   object["class"] = answer.class_index;
   if (!answer.label.empty()) object["label"] = answer.label;
   object["probability"] = number(answer.probability);
+  if (answer.calibrated) object["calibrated"] = true;
+  if (answer.conformal_set) object["conformal_set"] = *answer.conformal_set;
   object["logits"] = nlohmann::ordered_json::array();
   for (const float logit : answer.logits) object["logits"].push_back(float_number(logit));
   if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
@@ -96,6 +100,20 @@ nlohmann::ordered_json window_elements(const Tensor& tensor, size_t window, size
   return values;
 }
 
+// A logit that is not a number leaves no probability; the set then holds every class.
+void decide_answer(const decide::Decider& decider, std::span<const float> logits,
+                   std::optional<int64_t> group, decide::Workspace& workspace, Answer& answer) {
+  decide::WindowContext context;
+  context.group = group;
+  context.number = static_cast<uint64_t>(answer.window);
+  const decide::Decision decision = decide::decide_window(decider, logits, context, workspace);
+  answer.calibrated = true;
+  answer.class_index = decision.class_index;
+  answer.probability =
+      decision.finite ? decision.probability : std::numeric_limits<double>::quiet_NaN();
+  if (decision.set) answer.conformal_set.emplace(decision.set->begin(), decision.set->end());
+}
+
 }  // namespace
 
 Result<size_t> logits_output(const Plan& plan) {
@@ -117,7 +135,8 @@ Result<size_t> logits_output(const Plan& plan) {
 }
 
 Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor> outputs,
-                                       std::span<const std::string> labels) {
+                                       const AnswerContext& context) {
+  const std::span<const std::string> labels = context.labels;
   TRY_ASSIGN(const size_t which, logits_output(plan));
   if (outputs.size() != plan.outputs.size() || outputs[which].rank() == 0 ||
       outputs[which].dtype() != DType::kFloat32) {
@@ -131,17 +150,28 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
                                        ", but the network gives " + std::to_string(classes) +
                                        " logits");
   }
+  if (context.decider != nullptr && windows > 0 &&
+      context.decider->block.classes != static_cast<int64_t>(classes)) {
+    return invalid_input(std::string(decide::kBlockMember),
+                         "was fitted for another number of classes: run graupel calibrate");
+  }
+  decide::Workspace workspace;
+  if (context.decider != nullptr) workspace = decide::make_workspace(*context.decider);
   const std::optional<size_t> digits = output_with(plan, Role::kFsqDigits);
   const std::optional<size_t> code = output_with(plan, Role::kFsqCode);
   std::vector<Answer> answers(windows);
   for (size_t i = 0; i < windows; ++i) {
     Answer& answer = answers[i];
     const std::span<const float> row = logits.data<float>().subspan(i * classes, classes);
-    const size_t best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
     answer.window = static_cast<int64_t>(i);
-    answer.class_index = static_cast<int64_t>(best);
-    if (!labels.empty()) answer.label = labels[best];
-    answer.probability = softmax_at(row, best);
+    if (context.decider != nullptr) {
+      decide_answer(*context.decider, row, context.group, workspace, answer);
+    } else {
+      const auto best = static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+      answer.class_index = static_cast<int64_t>(best);
+      answer.probability = softmax_at(row, best);
+    }
+    if (!labels.empty()) answer.label = labels[static_cast<size_t>(answer.class_index)];
     answer.logits.assign(row.begin(), row.end());
     if (digits) answer.fsq_digits = integers_of(outputs[*digits], i, windows);
     if (code) {
@@ -150,6 +180,16 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
     }
   }
   return answers;
+}
+
+std::optional<decide::DriftState> drift_over(const decide::Decider& decider,
+                                             std::span<const Answer> answers) {
+  if (!decider.block.drift) return std::nullopt;
+  decide::DriftState state = decide::start_drift(*decider.block.drift);
+  for (const Answer& answer : answers) {
+    decide::observe_drift(*decider.block.drift, 1.0 - answer.probability, state);
+  }
+  return state;
 }
 
 std::string format_json_lines(std::span<const Answer> answers, const std::string& engine) {
@@ -173,6 +213,7 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
   for (size_t i = 0; i < first.logits.size(); ++i) text += fmt::format(",logit_{}", i);
   for (size_t i = 0; i < first.fsq_digits.size(); ++i) text += fmt::format(",fsq_digit_{}", i);
   if (first.fsq_code) text += ",fsq_code";
+  if (first.conformal_set) text += ",conformal_set";
   text += ",engine\n";
   for (const Answer& answer : answers) {
     text += fmt::format("{},{},{},{}", answer.window, answer.class_index, field(answer.label),
@@ -180,6 +221,7 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
     for (const float logit : answer.logits) text += fmt::format(",{}", logit);
     for (const int64_t digit : answer.fsq_digits) text += fmt::format(",{}", digit);
     if (answer.fsq_code) text += fmt::format(",{}", *answer.fsq_code);
+    if (answer.conformal_set) text += fmt::format(",{}", fmt::join(*answer.conformal_set, " "));
     text += "," + field(engine) + "\n";
   }
   return text;
@@ -220,10 +262,10 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
 }
 
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
-                               std::span<const std::string> labels, const std::string& engine,
+                               const AnswerContext& context, const std::string& engine,
                                OutputFormat format) {
   if (!logits_output(plan).ok()) return format_outputs(plan, outputs, engine, format);
-  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, labels));
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
   switch (format) {
     case OutputFormat::kCsv: return format_csv(answers, engine);
     case OutputFormat::kJsonLines: return format_json_lines(answers, engine);

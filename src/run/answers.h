@@ -10,18 +10,30 @@
 
 #include "base/result.h"
 #include "base/tensor.h"
+#include "decide/decider.h"
+#include "decide/stream.h"
 #include "run/plan.h"
 
 namespace graupel::run {
 
 struct Answer {
   int64_t window = 0;
-  int64_t class_index = 0;   // of the largest logit, the first if several are equal
+  int64_t class_index = 0;   // of the largest probability, the first if several are equal
   std::string label;         // empty if the bundle names no labels
-  double probability = 0.0;  // softmax of the logits at class_index, in double; not calibrated
+  double probability = 0.0;  // at class_index; softmax of the logits unless `calibrated`
+  bool calibrated = false;   // class, probability and set are those of a decision block
   std::vector<float> logits;
   std::vector<int64_t> fsq_digits;  // empty if the network has no FSQ
   std::optional<int64_t> fsq_code;
+  // Classes that cannot be excluded, most probable first; nullopt without a conformal part.
+  std::optional<std::vector<int64_t>> conformal_set;
+};
+
+// What a bundle knows beside its plan, and what is known of the windows.
+struct AnswerContext {
+  std::span<const std::string> labels;       // empty: classes have no names
+  const decide::Decider* decider = nullptr;  // nullptr: plain softmax
+  std::optional<int64_t> group;              // the person of all windows
 };
 
 // Which of a plan's outputs holds the logits: the one with that role, else the only float32
@@ -29,9 +41,18 @@ struct Answer {
 Result<size_t> logits_output(const Plan& plan);
 
 // outputs as run_windows gives them. Errors: those of logits_output; kInvalidInput if there are
-// labels, but not as many as logits.
+// labels, but not as many as logits, or the block is for another number of classes.
 Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor> outputs,
-                                       std::span<const std::string> labels);
+                                       const AnswerContext& context);
+
+// The drift test over the windows in their order; nullopt if the block has none.
+std::optional<decide::DriftState> drift_over(const decide::Decider& decider,
+                                             std::span<const Answer> answers);
+
+// PREFIX.NAME.npy per output of the network; with a decision block also PREFIX.class.npy (int64),
+// PREFIX.probability.npy (float64) and PREFIX.conformal_set.npy (bool, one per class).
+Result<void> write_arrays(const std::string& prefix, const Plan& plan,
+                          std::span<const Tensor> outputs, const AnswerContext& context);
 
 // One JSON object per line; an array of the same objects; a header and one row per window with
 // logits, digits and code in columns of their own. `engine` is named in every answer.
@@ -48,7 +69,7 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
 // Answers if the plan has one output of logits, else its outputs as they are. Errors: those of
 // answers_of.
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
-                               std::span<const std::string> labels, const std::string& engine,
+                               const AnswerContext& context, const std::string& engine,
                                OutputFormat format);
 
 }  // namespace graupel::run

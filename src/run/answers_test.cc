@@ -28,7 +28,8 @@ std::vector<Tensor> outputs() {
 const std::vector<std::string> kLabels = {"walk", "run, \"fast\"", "jump"};
 
 TEST(Answers, TakeTheLargestLogitTheFirstOfEquals) {
-  const Result<std::vector<Answer>> answers = answers_of(plan_with_fsq(), outputs(), kLabels);
+  const Result<std::vector<Answer>> answers =
+      answers_of(plan_with_fsq(), outputs(), {.labels = kLabels});
   ASSERT_TRUE(answers.ok()) << answers.error().message();
   ASSERT_EQ(answers->size(), 2u);
   EXPECT_EQ((*answers)[0].class_index, 1);
@@ -42,7 +43,8 @@ TEST(Answers, TakeTheLargestLogitTheFirstOfEquals) {
 
 TEST(Answers, RefuseLabelsThatDoNotFit) {
   const std::vector<std::string> two = {"a", "b"};
-  EXPECT_EQ(answers_of(plan_with_fsq(), outputs(), two).error().code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(answers_of(plan_with_fsq(), outputs(), {.labels = two}).error().code,
+            ErrorCode::kInvalidInput);
 }
 
 TEST(Answers, NeedOneFloatOutput) {
@@ -54,7 +56,8 @@ TEST(Answers, NeedOneFloatOutput) {
 }
 
 TEST(Answers, JsonReadsBackTheSameNumbers) {
-  const std::vector<Answer> answers = answers_of(plan_with_fsq(), outputs(), kLabels).value();
+  const std::vector<Answer> answers =
+      answers_of(plan_with_fsq(), outputs(), {.labels = kLabels}).value();
   const nlohmann::json all = nlohmann::json::parse(format_json(answers, "cpu/avx2"));
   ASSERT_EQ(all.size(), 2u);
   EXPECT_EQ(all[0]["label"], kLabels[1]);
@@ -76,8 +79,50 @@ TEST(Answers, JsonHasNoNumberForInfinity) {
   EXPECT_TRUE(json["probability"].is_null());
 }
 
+TEST(Answers, ADecisionBlockGivesClassProbabilityAndSet) {
+  decide::Block block;
+  block.classes = 3;
+  block.confidence.method = decide::ConfidenceMethod::kTemperature;
+  block.confidence.temperature = 2.0;
+  block.conformal = decide::Conformal{};
+  block.conformal->threshold = 0.7;  // p >= 0.3
+  block.drift = decide::Drift{{0.5}, {1, 1}, 1000.0, 1e5};
+  const decide::Decider decider = decide::make_decider(block, 3).value();
+  const AnswerContext context = {.labels = kLabels, .decider = &decider, .group = {}};
+  const Plan plan = plan_with_fsq();
+  const std::vector<Answer> answers = answers_of(plan, outputs(), context).value();
+  const double expected = 1.0 / (1.0 + std::exp((double{0.1f} - 2.5) / 2.0) + std::exp(-1.75));
+  EXPECT_NEAR(answers[0].probability, expected, 1e-12);
+  EXPECT_EQ(answers[0].conformal_set, (std::vector<int64_t>{1}));
+  EXPECT_EQ(answers[1].conformal_set, (std::vector<int64_t>{0, 1}));
+  const nlohmann::json json = nlohmann::json::parse(format_json(answers, "cpu"));
+  EXPECT_EQ(json[1]["conformal_set"], (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(json[0]["calibrated"], true);
+  EXPECT_NE(format_csv(answers, "cpu").find(",35,0 1,cpu\n"), std::string::npos);
+  EXPECT_EQ(drift_over(decider, answers)->windows, 2);
+  block.classes = 4;
+  const decide::Decider other = decide::make_decider(block, 4).value();
+  EXPECT_FALSE(answers_of(plan, outputs(), {.labels = {}, .decider = &other, .group = {}}).ok());
+}
+
+TEST(Answers, ALogitThatIsNoNumberGivesEveryClassAndNoProbability) {
+  decide::Block block;
+  block.classes = 3;
+  block.conformal = decide::Conformal{};
+  block.conformal->threshold = 0.1;
+  const decide::Decider decider = decide::make_decider(block, 3).value();
+  std::vector<Tensor> bad = outputs();
+  bad[0].mutable_data<float>()[1] = std::nanf("");
+  const std::vector<Answer> answers =
+      answers_of(plan_with_fsq(), bad, {.labels = {}, .decider = &decider, .group = {}}).value();
+  EXPECT_TRUE(std::isnan(answers[0].probability));
+  EXPECT_EQ(answers[0].conformal_set->size(), 3u);
+  EXPECT_FALSE(std::isnan(answers[1].probability));
+}
+
 TEST(Answers, CsvQuotesAndKeepsItsColumns) {
-  const std::vector<Answer> answers = answers_of(plan_with_fsq(), outputs(), kLabels).value();
+  const std::vector<Answer> answers =
+      answers_of(plan_with_fsq(), outputs(), {.labels = kLabels}).value();
   const std::string csv = format_csv(answers, "cpu");
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
             "window,class,label,probability,logit_0,logit_1,logit_2,fsq_digit_0,fsq_digit_1,"

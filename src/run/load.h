@@ -1,11 +1,13 @@
 // From a bundle's file to an engine that answers. Test: load_test.cc.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "decide/decider.h"
 #include "run/engine.h"
 
 namespace graupel::run {
@@ -19,10 +21,12 @@ struct BundleEngine {
   std::string model_name;
   std::vector<std::string> labels;  // empty if the bundle names none
   std::string normalization;        // the member's JSON (data::parse_normalization), or empty
+  std::optional<decide::Decider> decider;  // decide.json, if the bundle is calibrated
 };
 
 // Reads only the members named above. Errors: those of bundle::read_members, parse_plan and
-// load_engine; kInvalidInput, naming the command that makes it, if there is no CPU plan.
+// load_engine and of decide::parse_block; kInvalidInput, naming the command that makes it, if there
+// is no CPU plan or the decisions were fitted on another one.
 Result<BundleEngine> load_bundle_engine(const std::string& path, const EngineOptions& options = {});
 
 // One label per line; a last newline ends the last label.

@@ -1,0 +1,48 @@
+// Answers as NumPy arrays. See answers.h. Test: answers_test.cc.
+#include "data/npy.h"
+#include "run/answers.h"
+
+namespace graupel::run {
+namespace {
+
+std::string file_name(const std::string& prefix, std::string name) {
+  for (char& c : name) c = c == '/' || c == '\\' ? '_' : c;
+  return prefix + "." + name + ".npy";
+}
+
+Result<void> write_decisions(const std::string& prefix, std::span<const Answer> answers,
+                             size_t classes) {
+  const auto count = static_cast<int64_t>(answers.size());
+  Tensor chosen(DType::kInt64, {count}), probability(DType::kFloat64, {count});
+  Tensor sets(DType::kBool, {count, static_cast<int64_t>(classes)});
+  const std::span<bool> members = sets.mutable_data<bool>();
+  for (size_t i = 0; i < answers.size(); ++i) {
+    chosen.mutable_data<int64_t>()[i] = answers[i].class_index;
+    probability.mutable_data<double>()[i] = answers[i].probability;
+    if (!answers[i].conformal_set) continue;
+    for (const int64_t c : *answers[i].conformal_set) {
+      members[i * classes + static_cast<size_t>(c)] = true;
+    }
+  }
+  TRY(data::write_npy(file_name(prefix, "class"), chosen));
+  TRY(data::write_npy(file_name(prefix, "probability"), probability));
+  if (!answers.empty() && answers.front().conformal_set) {
+    TRY(data::write_npy(file_name(prefix, "conformal_set"), sets));
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<void> write_arrays(const std::string& prefix, const Plan& plan,
+                          std::span<const Tensor> outputs, const AnswerContext& context) {
+  if (prefix.empty()) return invalid_input("--format npy", "needs -o PREFIX");
+  for (size_t i = 0; i < outputs.size() && i < plan.outputs.size(); ++i) {
+    TRY(data::write_npy(file_name(prefix, plan.outputs[i].name), outputs[i]));
+  }
+  if (context.decider == nullptr || !logits_output(plan).ok()) return ok();
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
+  return write_decisions(prefix, answers, static_cast<size_t>(context.decider->block.classes));
+}
+
+}  // namespace graupel::run
