@@ -15,20 +15,6 @@ struct Flags {
   std::optional<int64_t> group;
 };
 
-// Windows that do not resemble those the decisions were fitted on make every promise void.
-Result<void> warn_of_drift(const Globals& globals, const run::Plan& plan,
-                           const std::vector<Tensor>& outputs, const run::AnswerContext& context) {
-  if (context.decider == nullptr) return ok();
-  TRY_ASSIGN(const std::vector<run::Answer> answers, run::answers_of(plan, outputs, context));
-  const std::optional<decide::DriftState> drift = run::drift_over(*context.decider, answers);
-  if (drift && drift->alarm) {
-    warn(globals,
-         "these windows do not resemble the calibration windows (drift alarm); the "
-         "probabilities and sets may not hold");
-  }
-  return ok();
-}
-
 run::OutputFormat output_format(const std::string& name) {
   if (name == "csv") return run::OutputFormat::kCsv;
   return name == "jsonl" ? run::OutputFormat::kJsonLines : run::OutputFormat::kJson;
@@ -43,7 +29,8 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
   const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
                                       flags.group};
-  TRY(warn_of_drift(globals, plan, outputs, context));
+  TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, outputs, context));
+  if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
   if (flags.format == "npy") {
     TRY(run::write_arrays(flags.output, plan, outputs, context));
   } else {

@@ -1,4 +1,4 @@
-// The FSQ of a bundle and its values. See code_evidence.h. Test: codes_test.cc.
+// The FSQ of a bundle and its values. See code_evidence.h. Test: calibrate_test.cc.
 #include "deploy/code_evidence.h"
 
 #include <algorithm>

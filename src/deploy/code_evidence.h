@@ -1,5 +1,5 @@
 // What both questions about codes look at: the FSQ of a bundle and its values on windows.
-// Test: codes_test.cc.
+// Test: calibrate_test.cc.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// Codes of a bundle, measured. See codes.h. Test: codes_test.cc.
+// Codes of a bundle, measured. See codes.h. Test: calibrate_test.cc.
 #include "deploy/codes.h"
 
 #include <fmt/format.h>

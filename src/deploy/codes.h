@@ -2,7 +2,7 @@
 //
 // Idea: the float halves and the plan answer the same windows. The INT8 tensor in front of the FSQ
 // has 256 values, so its thresholds are found by evaluating the bundle's own host part on all of
-// them. Test: codes_test.cc.
+// them. Test: calibrate_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Codes for people, programs and reports. See codes.h. Test: codes_test.cc.
+// Codes for people, programs and reports. See codes.h. Test: calibrate_test.cc.
 #include <fmt/format.h>
 
 #include <cmath>

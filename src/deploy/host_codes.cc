@@ -2,7 +2,7 @@
 //
 // Idea: every known bound and both formulas found in the wild are applied to z and to b, in both
 // digit orders; the first that gives exactly the host's codes is what the host computes.
-// Test: codes_test.cc.
+// Test: calibrate_test.cc.
 #include <fmt/format.h>
 
 #include <functional>

@@ -2,7 +2,8 @@
 //
 // Idea: `Report` is plain data that any verb can fill; empty parts are left out of the page. The
 // HTML needs no network, no script and no fonts of its own, reads on a phone, on paper, in light
-// and in dark. Every string but pictures (`cut_svg`, `Figure::svg`) is escaped: names from model files are hostile.
+// and in dark. Every string but pictures (`cut_svg`, `Figure::svg`) is escaped: names from model
+// files are hostile.
 // Same Report -> same bytes. Test: report_test.cc.
 #pragma once
 

@@ -6,7 +6,6 @@
 #include "run/answers.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -182,14 +181,16 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
   return answers;
 }
 
-std::optional<decide::DriftState> drift_over(const decide::Decider& decider,
-                                             std::span<const Answer> answers) {
-  if (!decider.block.drift) return std::nullopt;
-  decide::DriftState state = decide::start_drift(*decider.block.drift);
+Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
+                         const AnswerContext& context) {
+  if (context.decider == nullptr || !context.decider->block.drift) return false;
+  const decide::Drift& drift = *context.decider->block.drift;
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
+  decide::DriftState state = decide::start_drift(drift);
   for (const Answer& answer : answers) {
-    decide::observe_drift(*decider.block.drift, 1.0 - answer.probability, state);
+    decide::observe_drift(drift, 1.0 - answer.probability, state);
   }
-  return state;
+  return state.alarm;
 }
 
 std::string format_json_lines(std::span<const Answer> answers, const std::string& engine) {

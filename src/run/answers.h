@@ -31,9 +31,9 @@ struct Answer {
 
 // What a bundle knows beside its plan, and what is known of the windows.
 struct AnswerContext {
-  std::span<const std::string> labels;       // empty: classes have no names
+  std::span<const std::string> labels = {};  // empty: classes have no names
   const decide::Decider* decider = nullptr;  // nullptr: plain softmax
-  std::optional<int64_t> group;              // the person of all windows
+  std::optional<int64_t> group = {};         // the person of all windows
 };
 
 // Which of a plan's outputs holds the logits: the one with that role, else the only float32
@@ -45,9 +45,9 @@ Result<size_t> logits_output(const Plan& plan);
 Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor> outputs,
                                        const AnswerContext& context);
 
-// The drift test over the windows in their order; nullopt if the block has none.
-std::optional<decide::DriftState> drift_over(const decide::Decider& decider,
-                                             std::span<const Answer> answers);
+// Do the windows, in their order, stop resembling those the decisions were fitted on?
+Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
+                         const AnswerContext& context);
 
 // PREFIX.NAME.npy per output of the network; with a decision block also PREFIX.class.npy (int64),
 // PREFIX.probability.npy (float64) and PREFIX.conformal_set.npy (bool, one per class).

@@ -17,9 +17,9 @@ using testing::HasSubstr;
 const std::string kSource = GRAUPEL_SOURCE_DIR;
 const std::string kModel = kSource + "/models/fsq_imu.onnx";
 const std::string kNormalization = kSource + "/models/fsq_imu.normalization.json";
-const std::vector<std::string> kVerbs = {"deploy",  "simplify", "check",   "parse", "optimize",
-                                         "compile", "validate", "profile", "run",   "inspect",
-                                         "synth",   "doctor",   "prepare", "train"};
+const std::vector<std::string> kVerbs = {
+    "deploy", "simplify", "check", "parse",  "optimize", "compile", "validate",  "profile",
+    "run",    "inspect",  "synth", "doctor", "prepare",  "train",   "calibrate", "codes"};
 
 class Cli : public testing::Test {
  protected:
