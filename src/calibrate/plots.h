@@ -17,9 +17,9 @@ std::string reliability_svg(std::span<const Bin> before, std::span<const Bin> af
 
 struct NamedValue {
   std::string name;
-  double value = 0.0;      // length of the bar
+  double value = 0.0;        // length of the bar
   double highlighted = 0.0;  // part of it, drawn in a second colour
-  std::string text;        // behind the bar
+  std::string text;          // behind the bar
 };
 // Horizontal bars, one per line; `legend` names both colours ("all", "of them"), or is empty.
 std::string bars_svg(const std::string& title, std::span<const NamedValue> values,
