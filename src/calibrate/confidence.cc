@@ -131,6 +131,12 @@ std::vector<std::vector<size_t>> folds_of(const Predictions& predictions) {
   return folds;
 }
 
+bool has_every_class(const Predictions& predictions) {
+  std::vector<bool> seen(predictions.classes, false);
+  for (const int64_t label : predictions.labels) seen[static_cast<size_t>(label)] = true;
+  return std::find(seen.begin(), seen.end(), false) == seen.end();
+}
+
 double accuracy_of(const Confidence& confidence, const Predictions& predictions) {
   const std::vector<double> p = probabilities_of(confidence, predictions);
   size_t right = 0;
@@ -261,7 +267,10 @@ Result<Choice> choose_confidence(const Predictions& predictions, Wanted wanted) 
   choice.nll_none = left_out.none;
   choice.nll_temperature = left_out.temperature;
   choice.nll_vector = try_vector ? left_out.vector : std::numeric_limits<double>::quiet_NaN();
-  const bool vector_helps = try_vector && left_out.accuracy_gain >= 0.0 &&
+  // Where nothing bounds a temperature nothing bounds a scale per class but its prior, and a class
+  // without windows would be scaled by the others' mistakes.
+  const bool vector_bounded = choice.temperature.refused.empty() && has_every_class(predictions);
+  const bool vector_helps = try_vector && vector_bounded && left_out.accuracy_gain >= 0.0 &&
                             left_out.temperature - left_out.vector > left_out.gain_error;
   const bool temperature_helps = left_out.temperature < left_out.none;
   if (wanted == Wanted::kAuto) {

@@ -76,6 +76,8 @@ TEST(Confidence, RefusesWhenThereIsNoMinimum) {
   const TemperatureFit certain = fit_temperature(perfect);
   EXPECT_EQ(certain.temperature, 1.0);
   EXPECT_NE(certain.refused.find("classified correctly"), std::string::npos);
+  EXPECT_EQ(choose_confidence(perfect, Wanted::kAuto).value().confidence.method,
+            decide::ConfidenceMethod::kNone);
   Predictions wrong = perfect;
   for (int64_t& label : wrong.labels) label = (label + 1) % 4;
   EXPECT_NE(fit_temperature(wrong).refused.find("less about the labels"), std::string::npos);

@@ -180,7 +180,7 @@ SetMetrics set_metrics(const Conformal& conformal, const Probabilities& probabil
   const std::vector<bool> delivered = sets_of(conformal, probabilities, groups);
   const std::vector<bool> raw = sets_of(unfilled, probabilities, groups);
   std::map<int64_t, Stratum> by_class, by_size, by_group;
-  const double each = 1.0 / static_cast<double>(std::max<size_t>(1, metrics.count));
+  int64_t covered_count = 0, covered_raw = 0, members = 0, empties = 0, fulls = 0;
   double singletons = 0.0, singletons_right = 0.0;
   for (size_t i = 0; i < metrics.count; ++i) {
     const auto begin = static_cast<std::ptrdiff_t>(i * probabilities.classes);
@@ -188,12 +188,12 @@ SetMetrics set_metrics(const Conformal& conformal, const Probabilities& probabil
     const int64_t size = std::count(delivered.begin() + begin, delivered.begin() + end, true);
     const size_t own = i * probabilities.classes + static_cast<size_t>(probabilities.labels[i]);
     const bool covered = delivered[own];
-    metrics.coverage += covered ? each : 0.0;
-    metrics.coverage_unfilled += raw[own] ? each : 0.0;
-    metrics.mean_size += each * static_cast<double>(size);
+    covered_count += covered ? 1 : 0;
+    covered_raw += raw[own] ? 1 : 0;
+    members += size;
     const bool empty = std::count(raw.begin() + begin, raw.begin() + end, true) == 0;
-    metrics.empty_share += empty ? each : 0.0;
-    metrics.full_share += size == static_cast<int64_t>(probabilities.classes) ? each : 0.0;
+    empties += empty ? 1 : 0;
+    fulls += size == static_cast<int64_t>(probabilities.classes) ? 1 : 0;
     singletons += size == 1 ? 1.0 : 0.0;
     singletons_right += size == 1 && covered ? 1.0 : 0.0;
     ++metrics.sizes[static_cast<size_t>(size)];
@@ -201,7 +201,13 @@ SetMetrics set_metrics(const Conformal& conformal, const Probabilities& probabil
     tally(by_size, size, covered, size);
     if (!groups.empty()) tally(by_group, groups[i], covered, size);
   }
-  metrics.singleton_share = singletons * each;
+  const auto count = static_cast<double>(std::max<size_t>(1, metrics.count));
+  metrics.coverage = static_cast<double>(covered_count) / count;
+  metrics.coverage_unfilled = static_cast<double>(covered_raw) / count;
+  metrics.mean_size = static_cast<double>(members) / count;
+  metrics.empty_share = static_cast<double>(empties) / count;
+  metrics.full_share = static_cast<double>(fulls) / count;
+  metrics.singleton_share = singletons / count;
   metrics.singleton_right = singletons > 0.0 ? singletons_right / singletons : 0.0;
   metrics.by_class = finished(std::move(by_class));
   metrics.by_size = finished(std::move(by_size));

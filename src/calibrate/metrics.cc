@@ -78,6 +78,19 @@ std::vector<std::vector<size_t>> clusters_of(size_t count, std::span<const int64
   return clusters;
 }
 
+// Standard deviation of the error if windows are independent, with every bin's share drawn a little
+// towards one half: resampling alone finds nothing to vary where every window is right.
+double chance_of(std::span<const Bin> bins) {
+  double variance = 0.0;
+  for (const Bin& bin : bins) {
+    if (bin.count == 0) continue;
+    const auto count = static_cast<double>(bin.count);
+    const double share = (bin.share_right * count + 2.0) / (count + 4.0);  // Agresti and Coull
+    variance += count * count * share * (1.0 - share) / (count + 4.0);
+  }
+  return std::sqrt(variance) / total_of(bins);
+}
+
 // Bins of at least 50 windows where possible: below, the bias that is left outweighs the detail.
 size_t judged_bins(size_t count) { return std::clamp<size_t>(count / 50, 5, kBins); }
 
@@ -180,7 +193,8 @@ Judged judged_error(std::span<const Event> events, std::span<const int64_t> grou
     squares += off * off * static_cast<double>(i) / static_cast<double>(i + 1);
   }
   const auto draws = static_cast<double>(std::max<size_t>(resamples, 2));
-  const double reach = kNormal95 * std::sqrt(squares / (draws - 1.0));
+  const double chance = chance_of(bins_of(events, Binning::kEqualMass, judged_bins(events.size())));
+  const double reach = kNormal95 * std::max(chance, std::sqrt(squares / (draws - 1.0)));
   judged.value = std::max(0.0, debiased(events));
   judged.low = std::max(0.0, judged.value - reach);
   judged.high = judged.value + reach;

@@ -56,7 +56,8 @@ double debiased_error(std::span<const Bin> bins);
 double classwise_error(const Probabilities& probabilities, size_t bins = kBins);
 
 // Debiased ECE (equal mass; 15 bins, fewer where they would hold less than 50 windows) and a 95 %
-// interval from resampling whole groups (if there are at least eight), else windows. Its lower end
+// interval from resampling whole groups (if there are at least eight), else windows, and never
+// narrower than chance alone makes it for independent windows. Its lower end
 // is not to be trusted near 0: an error that is an absolute value never comes out as nothing.
 struct Judged {
   double value = 0.0, low = 0.0, high = 0.0;

@@ -59,6 +59,14 @@ TEST(Metrics, IntervalHoldsTheTruthAndShrinks) {
   EXPECT_LT(widths[1], 0.6 * widths[0]);
 }
 
+TEST(Metrics, AFewWindowsThatAreAllRightProveLittle) {
+  // 48 of 48 right: the true share may still be 93 % (rule of three).
+  const std::vector<Event> events(48, Event{0.97, true});
+  const Judged judged = judged_error(events, {}, 1, 100);
+  EXPECT_NEAR(judged.value, 0.03, 1e-12);
+  EXPECT_GT(judged.high, 0.09);
+}
+
 TEST(Metrics, ResamplesWholeGroupsIfThereAreEnough) {
   Rng rng(23);
   const std::vector<Event> events = perfect(200, rng);
