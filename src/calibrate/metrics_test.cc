@@ -94,6 +94,34 @@ TEST(Metrics, BrierIsTheSumOfItsParts) {
   EXPECT_GT(std::abs(brier_of({3, p, labels}, 4).within_bins), 1e-6);
 }
 
+// The hand-made cases of verified_calibration (Kumar et al. 2019), calibration/util_test.py.
+TEST(Metrics, GiveThePublishedCases) {
+  const std::vector<double> six = {.8, .1, .1, .6, .2, .2, 0., .9, .1,
+                                   0., 1., 0., .3, .3, .4, .2, 0., .85};
+  const std::vector<int64_t> six_labels = {0, 0, 1, 1, 0, 2};
+  const std::vector<Event> events = top_events({3, six, six_labels});
+  EXPECT_NEAR(expected_error(bins_of(events, Binning::kEqualWidth, 3)),
+              4.0 / 6.0 * (1.0 - (0.8 + 0.85 + 0.9 + 1.0) / 4.0), 1e-12);
+  EXPECT_NEAR(expected_error(bins_of(events, Binning::kEqualMass, 2)),
+              0.5 * (2.0 / 3.0 - 0.6) + 0.5 * (1.0 - 2.75 / 3.0), 1e-12);
+  const std::vector<double> two = {0.9, 0.1, 0.8, 0.2};
+  const std::vector<int64_t> two_labels = {0, 0};
+  EXPECT_NEAR(expected_error(bins_of(top_events({2, two, two_labels}), Binning::kEqualWidth)), 0.15,
+              1e-12);
+  std::vector<double> fourteen;
+  for (int i = 0; i < 6; ++i) fourteen.insert(fourteen.end(), {0.6, 0.3, 0.1});
+  for (int i = 0; i < 4; ++i) fourteen.insert(fourteen.end(), {0.1, 0.8, 0.1});
+  for (int i = 0; i < 4; ++i) fourteen.insert(fourteen.end(), {0.1, 0.0, 0.9});
+  const std::vector<int64_t> labels = {0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2};
+  const Probabilities table = {3, fourteen, labels};
+  EXPECT_NEAR(expected_error(bins_of(top_events(table), Binning::kEqualWidth)),
+              6 / 14.0 * (5 / 6.0 - 0.6) + 4 / 14.0 * 0.05 + 4 / 14.0 * 0.1, 1e-12);
+  EXPECT_NEAR(classwise_error(table),
+              4 / 42.0 * 0.1 + 6 / 42.0 * (5 / 6.0 - 0.6) + 8 / 42.0 * 0.1 + 4 / 42.0 * 0.05 +
+                  6 / 42.0 * (0.3 - 1 / 6.0),
+              1e-12);
+}
+
 TEST(Metrics, BinsHaveTheEdgeRuleOfGuo) {
   const std::vector<Event> events = {{0.0, false}, {0.2, true}, {0.2000001, true}, {1.0, true}};
   const std::vector<Bin> bins = bins_of(events, Binning::kEqualWidth, 5);

@@ -137,7 +137,13 @@ void add_codes(report::Report& report, const Codes& codes) {
                         fmt::format("{:.0f}", used)});
     }
   }
+  std::string further;  // the open bin would dwarf the others
   for (const MarginBin& row : codes.margins) {
+    if (std::isinf(row.high_steps)) {
+      further =
+          fmt::format(" {} digits lie further away, {} of them changed.", row.digits, row.flipped);
+      continue;
+    }
     margins.push_back({range_of(row) + " steps", static_cast<double>(row.digits),
                        static_cast<double>(row.flipped),
                        fmt::format("{} of {}", row.flipped, row.digits)});
@@ -153,7 +159,8 @@ void add_codes(report::Report& report, const Codes& codes) {
     report.figures.push_back(
         {"How near the FSQ's thresholds values lie",
          "Distances in steps of the INT8 tensor. Changes belong to the first rows; changes further "
-         "down mean that noise from earlier layers reaches the FSQ.",
+         "down mean that noise from earlier layers reaches the FSQ." +
+             further,
          calibrate::bars_svg("Digits by distance to the next threshold", margins, "digits",
                              "changed by INT8")});
   }
