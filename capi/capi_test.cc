@@ -1,6 +1,7 @@
 // The C interface through the shared library: answers equal the engine's, mistakes get a code.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
@@ -18,7 +19,7 @@ namespace graupel {
 namespace {
 
 struct Capi : ::testing::Test {
-  std::string path = ::testing::TempDir() + "graupel_capi.graupel";
+  std::string path = ::testing::TempDir() + "graupel_capi_" + std::to_string(getpid()) + ".graupel";
   std::vector<float> window = std::vector<float>(144, 0.5f);
   char error[200] = "";
 
@@ -114,7 +115,7 @@ TEST_F(Capi, SaysWhatIsWrong) {
 }
 
 TEST_F(Capi, TheExampleInCPrintsAnAnswer) {
-  const std::string input = ::testing::TempDir() + "graupel_capi.f32";
+  const std::string input = path + ".f32";
   std::FILE* file = std::fopen(input.c_str(), "wb");
   ASSERT_NE(file, nullptr);
   ASSERT_EQ(std::fwrite(window.data(), sizeof(float), window.size(), file), window.size());

@@ -3,6 +3,7 @@
 #include "compile/emit_c.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -98,7 +99,8 @@ void expect_same_bytes(const run::Plan& plan, const std::vector<Compiler>& with,
   const Result<CSource> source = emit_c(plan, "net");
   ASSERT_TRUE(source.ok()) << what << ": " << source.error().message();
   EXPECT_EQ(emit_c(plan, "net")->source, source->source);
-  const fs::path folder = fs::path(::testing::TempDir()) / "graupel_emit_c";
+  const fs::path folder =
+      fs::path(::testing::TempDir()) / ("graupel_emit_c_" + std::to_string(getpid()));
   fs::create_directories(folder);
   write_all(folder / "net.h", source->header);
   write_all(folder / "net.c", source->source);

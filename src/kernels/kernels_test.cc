@@ -16,6 +16,10 @@
 #include "kernels/dispatch.h"
 #include "kernels/kernels.h"
 
+namespace graupel::kernels::avxvnni_evex {
+void dot_row(const DotRowArgs& args);  // avxvnni_evex_test.cc
+}
+
 namespace graupel::kernels {
 namespace {
 
@@ -549,6 +553,21 @@ void compare_all(void (*KernelTable::*kernel)(const Args&)) {
   TEST(Kernels, name) { compare_all<Args>(&KernelTable::name); }
 #include "kernels/kernels.def"
 #undef KERNEL
+
+#if defined(__x86_64__)
+TEST(Kernels, AvxVnniInAnotherEncoding) {
+  const std::vector<Isa> isas = supported_isas();
+  if (std::find(isas.begin(), isas.end(), Isa::kAvx512Vnni) == isas.end()) {
+    GTEST_SKIP() << "needs AVX-512 VNNI";
+  }
+  Rng rng(2);
+  for (int32_t trial = 0; trial < 1000; ++trial) {
+    const Case<DotRowArgs> test(rng, 1 + trial % 50);
+    if (test.args.form != DotForm::kUnsigned) continue;
+    ASSERT_EQ(output_of(test, &avxvnni_evex::dot_row), test.expected()) << "trial " << trial;
+  }
+}
+#endif
 
 TEST(Dispatch, KnowsItsNamesAndRefusesOthers) {
   EXPECT_EQ(parse_isa("scalar").value(), Isa::kScalar);

@@ -128,15 +128,18 @@ void compensate(PackedConv& packed) {
   if (!packed.dot || packed.zero_point == 0) return;
   const std::vector<int32_t> plain = std::move(packed.bias);
   packed.bias.clear();
-  std::vector<Taps> known;
+  Taps before{-1, -1};
+  int32_t start = 0;
   for (int32_t oy = 0; oy < w.out_h; ++oy) {
+    // Going down the image, both ends of the set only fall: equal sets are neighbours.
     const Taps rows = rows_inside(w, oy);
-    const auto same = [&](const Taps& t) { return t.first == rows.first && t.last == rows.last; };
-    const auto found = std::find_if(known.begin(), known.end(), same);
-    packed.bias_of_row[static_cast<size_t>(oy)] =
-        static_cast<int32_t>(found - known.begin()) * static_cast<int32_t>(plain.size());
-    if (found != known.end()) continue;
-    known.push_back(rows);
+    if (rows.first == before.first && rows.last == before.last) {
+      packed.bias_of_row[static_cast<size_t>(oy)] = start;
+      continue;
+    }
+    before = rows;
+    start = static_cast<int32_t>(packed.bias.size());
+    packed.bias_of_row[static_cast<size_t>(oy)] = start;
     for (size_t lane = 0; lane < plain.size(); ++lane) {
       const uint32_t share = static_cast<uint32_t>(packed.zero_point) *
                              weight_sum(packed, static_cast<int64_t>(lane), rows);
