@@ -1,14 +1,33 @@
 // graupel compile: an optimized bundle to a CPU plan.
 #include <fmt/format.h>
 
+#include <filesystem>
+
+#include "base/files.h"
 #include "cli/command.h"
+#include "compile/emit_c.h"
 
 namespace graupel::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, target = "cpu";
+  std::string input, output, target = "cpu", emit;
 };
+
+// model.graupel becomes model.h and model.c in the folder `output`.
+Result<int> emit_sources(const Globals& globals, const Flags& flags, const run::Plan& plan) {
+  const std::string name = std::filesystem::path(flags.input).stem().string();
+  Result<compile::CSource> source = compile::emit_c(plan, name);
+  if (!source.ok()) return std::move(source).error().within(flags.input);
+  std::error_code failed;
+  std::filesystem::create_directories(flags.output, failed);
+  const std::string path = (std::filesystem::path(flags.output) / source->name).string();
+  TRY(write_file_atomic(path + ".h", source->header));
+  TRY(write_file_atomic(path + ".c", source->source));
+  print_json(globals, {{"header", path + ".h"}, {"source", path + ".c"}});
+  print(globals, fmt::format("{0}.h, {0}.c\n", path));
+  return kDone;
+}
 
 Result<int> run(const Globals& globals, const Flags& flags) {
   if (flags.target != "cpu") {
@@ -20,6 +39,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   const Result<run::Plan> compiled = deploy::compile(bundle);
   if (!compiled.ok()) return Error(compiled.error()).within(flags.input);
   const run::Plan& plan = *compiled;
+  if (!flags.emit.empty()) return emit_sources(globals, flags, plan);
   TRY(bundle::write_bundle(flags.output, bundle));
   int64_t macs = 0;
   for (const run::Step& step : plan.steps) macs += step.macs;
@@ -44,7 +64,10 @@ void add_compile(CLI::App& app, Globals& globals) {
                             "graupel compile model.graupel -o model.graupel",
                             [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "an optimized bundle")->required();
-  verb->add_option("-o,--output", flags->output, "the bundle to write")->required();
+  verb->add_option("-o,--output", flags->output, "the bundle to write, or the folder for C sources")
+      ->required();
+  verb->add_option("--emit", flags->emit, "c: the INT8 network as C99 source instead of a bundle")
+      ->check(CLI::IsMember({"c"}));
   verb->add_option("--target", flags->target, "cpu (hailo8 and hailo8l need the vendor's compiler)")
       ->capture_default_str();
 }

@@ -1,6 +1,6 @@
 // The engine against the machine's limit and against its peers, as a table.
 //
-//   build/release/bench/engine_bench [--packages SITE_PACKAGES] [--rounds N] [--quick]
+//   build/release/bench/engine_bench [--packages SITE_PACKAGES] [--rounds N] [--quick | --large]
 //
 // Idea: all contestants of a table take turns, a short sample each, many rounds; a ratio is the
 // median of the ratios within a round, so that a machine that slows down slows all of them. One
@@ -19,7 +19,6 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +41,7 @@ struct Options {
   std::string packages;
   int rounds = 60;
   bool quick = false;
+  bool large = false;  // only
 };
 
 // ---- taking turns ----
@@ -206,11 +206,11 @@ run::Plan plan_of_net(const Net& net) {
 
 // ---- tables ----
 
-void print_steps(const run::Plan& plan, const std::vector<float>& window, double peak) {
+void print_steps(const run::Plan& plan, const std::vector<float>& window, double peak, int runs) {
   Result<run::Engine> engine = run::load_engine(plan, {});
   if (!engine.ok()) return;
   std::vector<int64_t> least(plan.steps.size(), std::numeric_limits<int64_t>::max());
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < runs; ++i) {
     std::vector<int64_t> now(plan.steps.size(), 0);
     if (!run::run_timed(*engine, window, now).ok()) return;
     for (size_t s = 0; s < now.size(); ++s) least[s] = std::min(least[s], now[s]);
@@ -259,7 +259,7 @@ void example_table(Kernels kernels, int64_t batch, const Options& options, doubl
       report_difference(ort, *engine, one.logit_scale);
       report_difference(vino, *engine, one.logit_scale);
     }
-    print_steps(plan, windows, peak);
+    print_steps(plan, windows, peak, 300);
   }
   std::filesystem::remove(task.model_path);
 }
@@ -289,25 +289,19 @@ void large_table(const Net& net, const Options& options, double peak) {
                 static_cast<double>(run::scratch_size_bytes(*engine)) / 1e6);
   }
   report_agreement(plan, window);
-  std::map<std::string, std::pair<int64_t, double>> kinds;
-  std::vector<int64_t> now(plan.steps.size(), 0);
-  if (!run::run_timed(*engine, window, now).ok()) return;
-  for (size_t s = 0; s < now.size(); ++s) {
-    std::string kind(run::step_name(plan.steps[s].body));
-    const run::ConvInt8* conv = std::get_if<run::ConvInt8>(&plan.steps[s].body);
-    if (conv != nullptr && conv->groups > 1) kind += " depthwise";
-    kinds[kind].first += now[s];
-    kinds[kind].second += static_cast<double>(plan.steps[s].macs);
-  }
-  for (const auto& [kind, sums] : kinds) {
-    std::printf("  %8.0f us %8.1f GMAC/s  %s\n", static_cast<double>(sums.first) / 1000.0,
-                sums.second / static_cast<double>(sums.first), kind.c_str());
-  }
+  print_steps(plan, window, peak, 20);
   std::filesystem::remove(task.model_path);
 }
 
+int large_tables(const Options& options, double peak) {
+  large_table(mobilenet_v2(), options, peak);
+  large_table(resnet18(), options, peak);
+  large_table(resnet50(), options, peak);
+  return 0;
+}
+
 // From raw window to class, against the steps of the bare network inside it.
-void whole_answer_table(const std::string& bundle, const Options& options) {
+void whole_answer_table(const std::string& bundle, const Options& options, double peak) {
   Result<run::BundleEngine> loaded = run::load_bundle_engine(bundle);
   if (!loaded.ok()) {
     std::printf("\nwhole answer: skipped: %s\n", loaded.error().message().c_str());
@@ -339,7 +333,7 @@ void whole_answer_table(const std::string& bundle, const Options& options) {
       "\nwhole answer of %s: %.2f us; convolutions, pools and matrices in it %.2f us;"
       " ratio %.2f\n",
       bundle.c_str(), whole, bare, whole / bare);
-  print_steps(plan, window, 1e9);
+  print_steps(plan, window, peak, 300);
 }
 
 // A process of its own that only loads a bundle and answers one window.
@@ -368,18 +362,20 @@ int main(int argc, char** argv) {
     if (flag == "--packages" && i + 1 < argc) options.packages = argv[++i];
     if (flag == "--rounds" && i + 1 < argc) options.rounds = std::max(1, std::atoi(argv[++i]));
     if (flag == "--quick") options.quick = true;
+    if (flag == "--large") options.large = true;
     if (flag == "--load" && i + 1 < argc) return load_once(argv[++i]);
   }
   const double peak = dot_peak_gmacs();
   std::printf("peak of one core: %.1f GMAC/s on bytes (%s), %.1f on AVX2 int16 pairs\n", peak,
               std::string(kernels::to_string(kernels::supported_isas().back())).c_str(),
               pair_peak_gmacs());
+  if (options.large) return large_tables(options, peak);
   for (const Kernels kernels : {Kernels::kRows, Kernels::kSquares}) {
     example_table(kernels, 1, options, peak);
     example_table(kernels, 32, options, peak);
   }
   const std::string bundle = GRAUPEL_SOURCE_DIR "/build/demo/fsq.graupel";
-  whole_answer_table(bundle, options);
+  whole_answer_table(bundle, options, peak);
   std::printf("\nload %s\n", bundle.c_str());
   std::fflush(stdout);
   if (fork() == 0) {
@@ -387,11 +383,7 @@ int main(int argc, char** argv) {
     _exit(1);
   }
   wait(nullptr);
-  if (options.quick) return 0;
-  large_table(mobilenet_v2(), options, peak);
-  large_table(resnet18(), options, peak);
-  large_table(resnet50(), options, peak);
-  return 0;
+  return options.quick ? 0 : large_tables(options, peak);
 }
 
 }  // namespace graupel::bench

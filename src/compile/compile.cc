@@ -237,7 +237,7 @@ Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_
   }
   l.plan.model_name = device_int8.name;
   add_outputs(l.plan, borders, options);
-  fuse_steps(l.plan, l.roots);
+  if (options.fusion == Fusion::kOn) fuse_steps(l.plan, l.roots);
   drop_unused(l.plan, l.roots);
   TRY(place_buffers(l.plan, l.roots));
   compact_buffers(l.plan);

@@ -17,12 +17,16 @@
 
 namespace graupel::compile {
 
+// Whether neighbouring steps are joined (fuse.cc); the answers are the same bytes.
+enum class Fusion { kOn, kOff };
+
 struct CompileOptions {
   // The engine is given raw windows and preprocesses them itself, as data::preprocess does;
   // nullopt: windows come as the model takes them.
   std::optional<data::Normalization> normalization;
   // The output that holds the logits; empty: the only float32 output that is not an FSQ output.
   std::string logits_output;
+  Fusion fusion = Fusion::kOn;
 };
 
 // The three parts as a cut makes them, in the order they run; a part without inputs is skipped.

@@ -50,6 +50,10 @@ void expect_same(const ir::Graph& graph, uint64_t seed, const std::string& what)
   ASSERT_TRUE(plan.ok()) << what << ": " << plan.error().message();
   ASSERT_EQ(plan->outputs.size(), graph.outputs.size()) << what;
   EXPECT_GE(plan->arena_size_bytes, plan->arena_lower_bound_bytes);
+  CompileOptions apart;
+  apart.fusion = Fusion::kOff;
+  const Result<run::Plan> unfused = compile_plan({}, graph, {}, apart);
+  ASSERT_TRUE(unfused.ok()) << what << ": " << unfused.error().message();
   for (uint64_t i = 0; i < 2; ++i) {
     const Tensor window = random_window(graph.shape(graph.inputs[0]), seed + i);
     const std::vector<Tensor> expected = reference(graph, {&window, 1});
@@ -62,6 +66,11 @@ void expect_same(const ir::Graph& graph, uint64_t seed, const std::string& what)
             << what << " output " << name << " on " << to_string(isa) << "\n"
             << ir::print(graph, ir::Constants::kElided);
       }
+    }
+    if (unfused->steps.size() != plan->steps.size()) {
+      EXPECT_EQ(answers(*unfused, window, kernels::supported_isas().back()),
+                answers(*plan, window, kernels::Isa::kScalar))
+          << what << " without fusion";
     }
   }
 }

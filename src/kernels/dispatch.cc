@@ -8,6 +8,9 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -36,6 +39,20 @@ constexpr KernelTable kAvx2Table = [] {
   table.quantize_image = &avx2::quantize_image;
   table.dequantize_row = &avx2::dequantize_row;
   table.binary_row = &avx2::binary_row;
+  return table;
+}();
+constexpr KernelTable kSse41Table = [] {
+  KernelTable table = kScalarTable;
+  table.widen_row = &sse41::widen_row;
+  table.conv_row = &sse41::conv_row;
+  table.depthwise_row = &sse41::depthwise_row;
+  table.max_pool_row = &sse41::max_pool_row;
+  return table;
+}();
+constexpr KernelTable kAvxVnniTable = [] {
+  KernelTable table = kAvx2Table;
+  table.dot_row = &avxvnni::dot_row;
+  table.dot_form = DotForm::kUnsigned;
   return table;
 }();
 constexpr KernelTable kAvx512VnniTable = [] {
@@ -95,16 +112,29 @@ struct IsaEntry {
 // Worst first.
 constexpr IsaEntry kIsas[] = {
     {Isa::kScalar, "scalar", &kScalarTable},
+    {Isa::kSse41, "sse41", GRAUPEL_X86(kSse41Table)},
     {Isa::kAvx2, "avx2", GRAUPEL_X86(kAvx2Table)},
+    {Isa::kAvxVnni, "avxvnni", GRAUPEL_X86(kAvxVnniTable)},
     {Isa::kAvx512Vnni, "avx512vnni", GRAUPEL_X86(kAvx512VnniTable)},
     {Isa::kNeon, "neon", GRAUPEL_ARM(kNeonTable)},
     {Isa::kNeonDot, "neondot", GRAUPEL_ARM(kNeonDotTable)},
 };
 
+#if defined(__x86_64__)
+// CPUID leaf 7, subleaf 1, EAX bit 4; clang 14 has no name for it.
+bool has_avx_vnni() {
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || a < 1) return false;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
+}
+#endif
+
 bool processor_has(Isa isa) {
 #if defined(__x86_64__)
   const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (isa == Isa::kSse41) return __builtin_cpu_supports("sse4.1") != 0;
   if (isa == Isa::kAvx2) return has_avx2;
+  if (isa == Isa::kAvxVnni) return has_avx2 && has_avx_vnni();
   if (isa == Isa::kAvx512Vnni) {
     return has_avx2 && __builtin_cpu_supports("avx512f") != 0 &&
            __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&

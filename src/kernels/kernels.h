@@ -88,18 +88,20 @@ struct ConvRowArgs {
 // conv_row is the faster one.
 enum class DotForm : uint8_t { kNone, kUnsigned, kSigned };
 
-// Up to kDotBlocks blocks of output channels along one row of positions, on bytes:
+// Up to kDotBlocks blocks of output channels along rows of positions, on bytes:
+//   at[p] = p / row_positions * x_row_step + p % row_positions * x_step
 //   acc[p][m] = bias[m] + sum over r < runs, k < 4 * quads of
-//               x[p * x_step + run_offsets[r] + k] *
+//               x[at[p] + run_offsets[r] + k] *
 //               weights[m / 16 * block_step + ((r * quads + k / 4) * 16 + m % 16) * 4 + k % 4]
 // and from there as conv_row, for m < channels <= kDotBlocks * kConvBlock. Weights past the real
-// ones are zeros; bias and multiplier hold a multiple of kConvBlock values. x is uint8 (kUnsigned)
-// or int8 (kSigned), as the table's dot_form says; padding and zero point are the caller's
-// business.
+// ones are zeros; bias and multiplier hold a multiple of kConvBlock values; pool divides
+// row_positions, row_positions divides positions. x is uint8 (kUnsigned) or int8 (kSigned), as the
+// table's dot_form says; padding and zero point are the caller's business.
 struct DotRowArgs {
   const uint8_t* x;
   DotForm form;
   ptrdiff_t x_step;
+  ptrdiff_t x_row_step;
   const int32_t* run_offsets;
   int32_t runs;
   int32_t quads;
@@ -110,6 +112,7 @@ struct DotRowArgs {
   ByteRange range;
   int32_t channels;
   int32_t positions;
+  int32_t row_positions;
   int32_t pool;
   uint8_t* y;
   ptrdiff_t y_step;

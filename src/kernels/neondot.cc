@@ -1,9 +1,9 @@
 // The convolution for 64-bit ARM with dot products (Raspberry Pi 5: Cortex-A76).
 //
 // Idea: one sdot adds four products of int8 to each of four int32, exactly. Sixteen channels are
-// four registers; five positions of them and the weights fill 32 registers' worth of work, and each
-// load of weights serves all positions. Inputs are int8: the caller has flipped uint8 ones.
-// Reference: docs/formats/int8.md. Test: kernels_test.cc (equal to scalar, bit for bit).
+// four registers; each load of weights serves six positions, and each load of sixteen input bytes
+// four quads, by lane. Inputs are int8: the caller has flipped uint8 ones. Reference:
+// docs/formats/int8.md. Test: kernels_test.cc (equal to scalar, bit for bit).
 #if defined(__aarch64__)
 
 #include <arm_neon.h>
@@ -22,6 +22,23 @@ inline int8x16_t load_quad(const uint8_t* x) {
   return vreinterpretq_s8_s32(vdupq_n_s32(quad));
 }
 
+inline int8x16_t load(const uint8_t* x) { return vreinterpretq_s8_u8(vld1q_u8(x)); }
+
+// The products of quad number kQuad of each position with the sixteen channels' weights at w.
+template <int kPositions, int kQuad>
+inline const int8_t* add_quad(int32x4_t (&sum)[kPositions][4], const int8_t* w,
+                              const int8x16_t (&quads)[kPositions]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const int8x16_t weights = vld1q_s8(w + 16 * i);
+#pragma GCC unroll 6
+    for (int p = 0; p < kPositions; ++p) {
+      sum[p][i] = vdotq_laneq_s32(sum[p][i], weights, quads[p], kQuad);
+    }
+  }
+  return w + 4 * kConvBlock;
+}
+
 // One block of sixteen channels at `lane`, positions first .. first + kPositions - 1.
 template <int kPositions>
 void dot_tile(const DotRowArgs& args, int32_t lane, int32_t first, const Epilogue& e) {
@@ -31,20 +48,29 @@ void dot_tile(const DotRowArgs& args, int32_t lane, int32_t first, const Epilogu
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) sum[p][i] = vld1q_s32(args.bias + lane + 4 * i);
   }
+  const uint8_t* x[kPositions];
+  for (int p = 0; p < kPositions; ++p) {
+    x[p] = args.x + (first + p) / args.row_positions * args.x_row_step +
+           (first + p) % args.row_positions * args.x_step;
+  }
   const int8_t* w = args.weights + lane / kConvBlock * args.block_step;
   for (int32_t r = 0; r < args.runs; ++r) {
-    const uint8_t* x = args.x + first * args.x_step + args.run_offsets[r];
-    for (int32_t k = 0; k < args.quads; ++k, x += 4, w += 4 * kConvBlock) {
-      const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16);
-      const int8x16_t w2 = vld1q_s8(w + 32), w3 = vld1q_s8(w + 48);
+    ptrdiff_t at = args.run_offsets[r];
+    int32_t k = 0;
+    for (; k + 4 <= args.quads; k += 4, at += 16) {
+      int8x16_t quads[kPositions];
 #pragma GCC unroll 6
-      for (int p = 0; p < kPositions; ++p) {
-        const int8x16_t quad = load_quad(x + p * args.x_step);
-        sum[p][0] = vdotq_s32(sum[p][0], w0, quad);
-        sum[p][1] = vdotq_s32(sum[p][1], w1, quad);
-        sum[p][2] = vdotq_s32(sum[p][2], w2, quad);
-        sum[p][3] = vdotq_s32(sum[p][3], w3, quad);
-      }
+      for (int p = 0; p < kPositions; ++p) quads[p] = load(x[p] + at);
+      w = add_quad<kPositions, 0>(sum, w, quads);
+      w = add_quad<kPositions, 1>(sum, w, quads);
+      w = add_quad<kPositions, 2>(sum, w, quads);
+      w = add_quad<kPositions, 3>(sum, w, quads);
+    }
+    for (; k < args.quads; ++k, at += 4) {
+      int8x16_t quads[kPositions];
+#pragma GCC unroll 6
+      for (int p = 0; p < kPositions; ++p) quads[p] = load_quad(x[p] + at);
+      w = add_quad<kPositions, 0>(sum, w, quads);
     }
   }
   const int32_t channels = args.channels - lane;

@@ -95,7 +95,8 @@ void dot_row(const DotRowArgs& args) {
                  [&](int32_t p, uint32_t* sums) {
                    const int8_t* w = args.weights + first / kConvBlock * args.block_step;
                    for (int32_t r = 0; r < args.runs; ++r) {
-                     const uint8_t* x = args.x + p * args.x_step + args.run_offsets[r];
+                     const uint8_t* x = args.x + p / args.row_positions * args.x_row_step +
+                                        p % args.row_positions * args.x_step + args.run_offsets[r];
                      for (int32_t k = 0; k < 4 * args.quads; ++k) {
                        const int8_t* row = w + (r * args.quads + k / 4) * 4 * kConvBlock + k % 4;
                        for (int32_t m = 0; m < kConvBlock; ++m) {

@@ -52,6 +52,18 @@ Taps rows_inside(const Window2d& w, int32_t oy) {
   return rows.first < rows.last ? rows : Taps{};
 }
 
+// How many output rows from oy on have the same kernel rows inside the image.
+int32_t rows_alike(const Window2d& w, int32_t oy) {
+  const Taps taps = rows_inside(w, oy);
+  int32_t end = oy + 1;
+  while (end < w.out_h) {
+    const Taps next = rows_inside(w, end);
+    if (next.first != taps.first || next.last != taps.last) break;
+    ++end;
+  }
+  return end - oy;
+}
+
 // One block of 16 channels starting at channel `first` of a group, `count` of them real, in units
 // of `unit` neighbouring values: [runs][units][16][unit].
 template <class T>
@@ -116,15 +128,18 @@ void compensate(PackedConv& packed) {
   if (!packed.dot || packed.zero_point == 0) return;
   const std::vector<int32_t> plain = std::move(packed.bias);
   packed.bias.clear();
-  std::vector<Taps> known;
+  Taps before{-1, -1};
+  int32_t start = 0;
   for (int32_t oy = 0; oy < w.out_h; ++oy) {
+    // Going down the image, both ends of the set only fall: equal sets are neighbours.
     const Taps rows = rows_inside(w, oy);
-    const auto same = [&](const Taps& t) { return t.first == rows.first && t.last == rows.last; };
-    const auto found = std::find_if(known.begin(), known.end(), same);
-    packed.bias_of_row[static_cast<size_t>(oy)] =
-        static_cast<int32_t>(found - known.begin()) * static_cast<int32_t>(plain.size());
-    if (found != known.end()) continue;
-    known.push_back(rows);
+    if (rows.first == before.first && rows.last == before.last) {
+      packed.bias_of_row[static_cast<size_t>(oy)] = start;
+      continue;
+    }
+    before = rows;
+    start = static_cast<int32_t>(packed.bias.size());
+    packed.bias_of_row[static_cast<size_t>(oy)] = start;
     for (size_t lane = 0; lane < plain.size(); ++lane) {
       const uint32_t share = static_cast<uint32_t>(packed.zero_point) *
                              weight_sum(packed, static_cast<int64_t>(lane), rows);
@@ -212,8 +227,9 @@ struct Block {
 struct RowTarget {
   uint8_t* y;
   ptrdiff_t y_step;
-  int32_t positions;  // of the convolution
+  int32_t positions;  // of the convolution, per row
   int32_t pool;
+  int32_t rows = 1;  // with the same taps, one behind the other
 };
 
 // What a row needs beside its kernel's own operands.
@@ -261,8 +277,9 @@ void conv_row(const Call& call, const Block& block, int32_t oy, const RowTarget&
   if (packed.dot) {
     call.frame.program.kernels->dot_row(
         {static_cast<const uint8_t*>(call.x) + at, call.frame.program.kernels->dot_form, x_step,
-         packed.offsets.data(), runs, packed.units, packed.bytes.data() + origin, block_size, bias,
-         multiplier, range, block.channels, target.positions, target.pool, target.y,
+         ptrdiff_t{w.stride_h} * packed.row_w * w.channels, packed.offsets.data(), runs,
+         packed.units, packed.bytes.data() + origin, block_size, bias, multiplier, range,
+         block.channels, target.rows * target.positions, target.positions, target.pool, target.y,
          target.y_step});
     return;
   }
@@ -314,9 +331,11 @@ void run_block(const Call& call, const Block& block) {
   const int32_t stored = call.packed.pair_pool ? call.step.pool->out_w : w.out_w;
   const ptrdiff_t channels = call.step.out_channels;
   uint8_t* const y = call.frame.write<uint8_t>(call.step.y) + block.first;
-  for (int32_t oy = 0; oy < w.out_h; ++oy) {
+  for (int32_t oy = 0; oy < w.out_h;) {
+    const int32_t rows = call.packed.dot ? rows_alike(w, oy) : 1;
     conv_row(call, block, oy,
-             {y + ptrdiff_t{oy} * stored * channels, channels, stored * pool, pool});
+             {y + ptrdiff_t{oy} * stored * channels, channels, stored * pool, pool, rows});
+    oy += rows;
   }
 }
 

@@ -157,6 +157,8 @@ TEST_F(Cli, TheStagesOneByOneGiveWhatDeployGives) {
   EXPECT_EQ(optimized.code, 0) << optimized.err;
   EXPECT_THAT(optimized.out, HasSubstr("SNR dB"));
   EXPECT_EQ(graupel({"compile", step, "-o", step}).code, 0);
+  EXPECT_EQ(graupel({"compile", step, "--emit", "c", "-o", path("c")}).code, 0);
+  EXPECT_THAT(*read_file(path("c/step.h")), HasSubstr("int step_infer("));
   const Finished validated =
       graupel({"validate", step, "--model", kModel, "--windows", windows(), "--labels", labels(),
                "--json", "--bar", "latency_p95=1e6", "--bar", "core_latency_p95=1e6"});

@@ -1,0 +1,337 @@
+// See emit_c.h.
+#include "compile/emit_c.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+#include <type_traits>
+#include <vector>
+
+#include "compile/emit_c_parts.h"
+
+namespace graupel::compile {
+namespace {
+
+using run::BufferId;
+using run::Plan;
+
+bool is_byte(const run::Buffer& b) { return b.dtype == DType::kInt8 || b.dtype == DType::kUInt8; }
+
+std::string identifier(const std::string& name) {
+  std::string out;
+  for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  if (out.empty() || std::isdigit(static_cast<unsigned char>(out[0])) != 0) out = "net_" + out;
+  return out;
+}
+
+struct Emitter {
+  const Plan& plan;
+  std::string constants, calls;
+  std::set<std::string_view> parts;  // texts of emit_c_parts.h that are needed
+  std::set<size_t> written;          // constants already there
+
+  const run::Buffer& buffer(BufferId id) const { return plan.buffers[id.index()]; }
+  int is_signed(BufferId id) const { return buffer(id).dtype == DType::kInt8 ? 1 : 0; }
+  std::string arena(BufferId id) const { return fmt::format("&arena[{}]", buffer(id).offset); }
+
+  template <class T>
+  void array(std::string_view type, BufferId id, std::string_view format) {
+    const auto* values = reinterpret_cast<const T*>(plan.constants.data() + buffer(id).offset);
+    const auto count = static_cast<size_t>(run::buffer_elements(buffer(id)));
+    constants += fmt::format("static const {} k{}[{}] = {{", type, id.index(), count);
+    for (size_t i = 0; i < count; ++i) {
+      constants += i % 16 == 0 ? "\n  " : " ";
+      constants += fmt::format(fmt::runtime(format), values[i]) + (i + 1 < count ? "," : "");
+    }
+    constants += "\n};\n";
+  }
+  // The name of a constant buffer, written out on first use.
+  std::string constant(BufferId id) {
+    if (written.insert(id.index()).second) {
+      switch (buffer(id).dtype) {
+        case DType::kInt8: array<int8_t>("int8_t", id, "{}"); break;
+        case DType::kUInt8: array<uint8_t>("uint8_t", id, "{}"); break;
+        case DType::kInt32: array<int32_t>("int32_t", id, "{}"); break;
+        case DType::kFloat32: array<float>("float", id, "{:a}f"); break;
+        default: array<double>("double", id, "{:a}"); break;
+      }
+    }
+    return fmt::format("k{}", id.index());
+  }
+  // A byte table, whatever the sign of its elements.
+  std::string byte_constant(BufferId id) {
+    if (written.insert(id.index()).second) array<uint8_t>("uint8_t", id, "{}");
+    return fmt::format("k{}", id.index());
+  }
+
+  static std::string window(const run::Window2d& w) {
+    return fmt::format("{{{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}}", w.channels, w.in_h,
+                       w.in_w, w.out_h, w.out_w, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w,
+                       w.dilation_h, w.dilation_w, w.pad_top, w.pad_left);
+  }
+  static std::string range(const run::Requantize& r) {
+    return fmt::format("{{{}, {}, {}}}", r.zero_point, r.low, r.high);
+  }
+  void call(const std::string& node, const std::string& body) {
+    std::string comment = node;
+    for (size_t at = 0; (at = comment.find("*/", at)) != std::string::npos;) comment[at] = '+';
+    std::replace(comment.begin(), comment.end(), '\n', ' ');
+    calls += fmt::format("  {{ /* {} */\n{}  }}\n", comment, body);
+  }
+
+  void step(const std::string& node, const run::ConvInt8& s) {
+    parts.insert(kConvPart);
+    std::string body =
+        fmt::format("    static const conv_t s = {{{}, {}, {}, {}, {}, {}}};\n", window(s.window),
+                    s.out_channels, s.groups, is_signed(s.x), s.x_zero_point, range(s.requantize));
+    const std::string operands = fmt::format("{}, {}, {}, {}", arena(s.x), constant(s.weights),
+                                             constant(s.bias), constant(s.multiplier));
+    if (s.pool) {
+      parts.insert(kConvPoolPart);
+      body += fmt::format("    static const window_t p = {};\n", window(*s.pool));
+      body +=
+          fmt::format("    conv_pool(&s, &p, {}, {}, {});\n", operands, is_signed(s.y), arena(s.y));
+    } else {
+      parts.insert(kConvWholePart);
+      body += fmt::format("    conv(&s, {}, {});\n", operands, arena(s.y));
+    }
+    call(node, body);
+  }
+  void step(const std::string& node, const run::MaxPoolInt8& s) {
+    parts.insert(kMaxPoolPart);
+    call(node, fmt::format("    static const window_t p = {};\n    max_pool(&p, {}, {}, {});\n",
+                           window(s.window), is_signed(s.x), arena(s.x), arena(s.y)));
+  }
+  void step(const std::string& node, const run::AveragePoolInt8& s) {
+    parts.insert(kAveragePoolPart);
+    call(node, fmt::format("    static const window_t p = {};\n    static const range_t r = {};\n"
+                           "    average_pool(&p, {}, {}, {}, r, {}, {});\n",
+                           window(s.window), range(s.requantize), is_signed(s.x), s.x_zero_point,
+                           constant(s.multiplier), arena(s.x), arena(s.y)));
+  }
+  void step(const std::string& node, const run::Lookup& s) {
+    parts.insert(kLookupPart);
+    call(node,
+         fmt::format("    lookup({}, {}, {}, {}, {}, {});\n", arena(s.x), byte_constant(s.table),
+                     s.tables, s.inner, run::buffer_elements(buffer(s.x)), arena(s.y)));
+  }
+  void step(const std::string& node, const run::BinaryInt8& s) {
+    parts.insert(kBinaryPart);
+    call(node,
+         fmt::format("    static const range_t r = {};\n    binary({}, {}, {}, {}, {:a}f, {}, {}, "
+                     "{}, {:a}f, {:a}f, r, {}, {});\n",
+                     range(s.requantize), static_cast<int>(s.op), arena(s.a), is_signed(s.a),
+                     s.a_zero_point, s.a_scale, arena(s.b), is_signed(s.b), s.b_zero_point,
+                     s.b_scale, s.scale, run::buffer_elements(buffer(s.y)), arena(s.y)));
+  }
+  void step(const std::string& node, const run::Move& s) {
+    const bool runs = s.kind == run::MoveTable::kRuns;
+    parts.insert(runs ? kMoveRunsPart : kMovePart);
+    const int64_t count = run::buffer_elements(buffer(s.table)) / (runs ? 3 : 1);
+    const uint64_t to = buffer(s.y).offset + (runs ? 0 : static_cast<uint64_t>(s.y_first));
+    call(node,
+         fmt::format("    {}({}, {}, {}, {}, &arena[{}]);\n", runs ? "move_runs" : "move_bytes",
+                     arena(s.x), constant(s.table), count, s.fill[0], to));
+  }
+};
+
+// The plan's steps from the first quantisation to the last byte tensor, judged.
+struct Extent {
+  size_t first = 0;  // the Quantize
+  size_t end = 0;    // behind the last step on bytes
+  BufferId output;
+};
+
+Result<Extent> extent_of(const Plan& plan) {
+  Extent extent;
+  while (extent.first < plan.steps.size() &&
+         !std::holds_alternative<run::Quantize>(plan.steps[extent.first].body)) {
+    ++extent.first;
+  }
+  if (extent.first > 0 && extent.first < plan.steps.size()) {
+    return unsupported(plan.steps[0].node,
+                       "comes before the quantisation; only a z-score can be emitted as C");
+  }
+  if (extent.first == plan.steps.size()) {
+    return unsupported("plan", "has no quantised input; only INT8 networks can be emitted as C");
+  }
+  for (size_t i = extent.first; i < plan.steps.size(); ++i) {
+    const BufferId y = run::step_buffers(plan.steps[i].body).write;
+    if (is_byte(plan.buffers[y.index()])) {
+      extent.end = i + 1;
+      extent.output = y;
+    }
+  }
+  for (size_t i = extent.first + 1; i < extent.end; ++i) {
+    const run::StepBuffers used = run::step_buffers(plan.steps[i].body);
+    const bool bytes = is_byte(plan.buffers[used.write.index()]) &&
+                       is_byte(plan.buffers[used.reads[0].index()]) &&
+                       !std::holds_alternative<run::Quantize>(plan.steps[i].body);
+    if (!bytes) {
+      return unsupported(plan.steps[i].node, "is a " +
+                                                 std::string(run::step_name(plan.steps[i].body)) +
+                                                 " on floats between INT8 steps, which cannot be "
+                                                 "emitted as C");
+    }
+  }
+  for (size_t i = extent.end; i < plan.steps.size(); ++i) {
+    for (const BufferId id : run::step_buffers(plan.steps[i].body).reads) {
+      const run::Buffer& b = plan.buffers[id.index()];
+      if (b.place == run::Place::kArena && is_byte(b) &&
+          b.offset != plan.buffers[extent.output.index()].offset) {
+        return unsupported(
+            plan.steps[i].node,
+            "reads a second INT8 tensor; only networks with one can be emitted as C");
+      }
+    }
+  }
+  return extent;
+}
+
+// Scale and zero point of the output, from the step that leaves the bytes behind.
+struct OutputScale {
+  float scale = 1.0f;
+  int32_t zero_point = 0;
+  run::ByteOrder order = run::ByteOrder::kSame;
+  int32_t channels = 1;
+  bool known = false;
+};
+OutputScale output_scale(const Plan& plan, const Extent& extent) {
+  for (size_t i = extent.end; i < plan.steps.size(); ++i) {
+    const run::Dequantize* d = std::get_if<run::Dequantize>(&plan.steps[i].body);
+    if (d == nullptr) continue;
+    if (plan.buffers[d->x.index()].offset != plan.buffers[extent.output.index()].offset) continue;
+    return {d->scale, d->zero_point, d->order, d->channels, true};
+  }
+  return {};
+}
+
+std::string host_steps(const Plan& plan, const Extent& extent) {
+  std::string names;
+  for (size_t i = extent.end; i < plan.steps.size(); ++i) {
+    if (std::holds_alternative<run::Dequantize>(plan.steps[i].body)) continue;
+    names += " *   " + std::string(run::step_name(plan.steps[i].body)) + "\n";
+  }
+  return names.empty() ? " * Nothing lies behind the output.\n"
+                       : " * Behind the output the host still has to do, in this order:\n" + names;
+}
+
+std::string header_of(const Plan& plan, const Extent& extent, const std::string& name) {
+  const auto& quantize = std::get<run::Quantize>(plan.steps[extent.first].body);
+  const run::Buffer& in = plan.buffers[quantize.y.index()];
+  const run::Buffer& out = plan.buffers[extent.output.index()];
+  const OutputScale scale = output_scale(plan, extent);
+  const auto layout = [](const run::Buffer& b) {
+    return std::string(b.layout == run::Layout::kChannelsLast ? "channels-last" : "row-major");
+  };
+  std::string upper = name;
+  for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return fmt::format(
+      "/* {0}: an INT8 network as C99, written by graupel. Compile {0}.c beside it.\n"
+      " * No library, no allocation; state is one static arena, so one call at a time.\n"
+      " * Input {1}, {2}, {3}; output {4}, {5}, {6}.\n"
+      " * Define GRAUPEL_PLAIN_C to keep SSE2 and NEON out; the answers are the same bytes.\n{7} "
+      "*/\n"
+      "#ifndef {8}_H\n#define {8}_H\n\n#include <stdint.h>\n\n"
+      "#define {8}_INPUT_SIZE {9}\n#define {8}_INPUT_IS_UNSIGNED {10}\n"
+      "#define {8}_INPUT_SCALE {11:a}f\n#define {8}_INPUT_ZERO_POINT {12}\n"
+      "#define {8}_OUTPUT_SIZE {13}\n#define {8}_OUTPUT_IS_UNSIGNED {14}\n{15}\n"
+      "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n"
+      "/* {8}_INPUT_SIZE bytes to {8}_OUTPUT_SIZE bytes; an unsigned tensor's bytes are passed as "
+      "they "
+      "are.\n * 0, or -1 for a null pointer. */\n"
+      "int {0}_infer(const int8_t *input, int8_t *output);\n"
+      "/* A float window, row-major, to the input's bytes{16}. */\n"
+      "void {0}_quantize(const float *window, int8_t *input);\n{17}\n"
+      "#ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
+      name, graupel::to_string(in.shape), std::string(graupel::to_string(in.dtype)), layout(in),
+      graupel::to_string(out.shape), std::string(graupel::to_string(out.dtype)), layout(out),
+      host_steps(plan, extent), upper, run::buffer_elements(in), in.dtype == DType::kUInt8 ? 1 : 0,
+      quantize.scale, quantize.requantize.zero_point, run::buffer_elements(out),
+      out.dtype == DType::kUInt8 ? 1 : 0,
+      scale.known
+          ? fmt::format("#define {0}_OUTPUT_SCALE {1:a}f\n#define {0}_OUTPUT_ZERO_POINT {2}\n",
+                        upper, scale.scale, scale.zero_point)
+          : "",
+      quantize.mean.valid() ? ", z-score included" : "",
+      scale.known ? fmt::format("/* The output's bytes to floats, row-major. */\n"
+                                "void {}_dequantize(const int8_t *output, float *values);\n",
+                                name)
+                  : "");
+}
+
+std::string quantize_function(Emitter& e, const run::Quantize& q, const std::string& name) {
+  e.parts.insert(kQuantizePart);
+  const bool normalize = q.mean.valid();
+  return fmt::format(
+      "void {}_quantize(const float *window, int8_t *input) {{\n"
+      "  static const range_t r = {};\n"
+      "  quantize(window, {}, {}, {}, {}, {}, {:a}f, r, (uint8_t *)input);\n}}\n",
+      name, Emitter::range(q.requantize), normalize ? e.constant(q.mean) : "NULL",
+      normalize ? e.constant(q.deviation) : "NULL", q.channels, q.inner,
+      q.order == run::ByteOrder::kChannelsLast ? 1 : 0, q.scale);
+}
+
+std::string dequantize_function(Emitter& e, const Extent& extent, const OutputScale& scale,
+                                const std::string& name) {
+  e.parts.insert(kDequantizePart);
+  const int64_t elements = run::buffer_elements(e.buffer(extent.output));
+  return fmt::format(
+      "\nvoid {}_dequantize(const int8_t *output, float *values) {{\n"
+      "  dequantize((const uint8_t *)output, {}, {}, {:a}f, {}, {}, {}, values);\n}}\n",
+      name, e.is_signed(extent.output), scale.zero_point, scale.scale, scale.channels,
+      elements / scale.channels, scale.order == run::ByteOrder::kChannelsLast ? 1 : 0);
+}
+
+}  // namespace
+
+Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
+  TRY_ASSIGN(const Extent extent, extent_of(plan));
+  const std::string name = identifier(raw_name);
+  Emitter e{plan, {}, {}, {}, {}};
+  const auto& quantize = std::get<run::Quantize>(plan.steps[extent.first].body);
+  for (size_t i = extent.first + 1; i < extent.end; ++i) {
+    const run::Step& step = plan.steps[i];
+    std::visit(
+        [&](const auto& body) {
+          if constexpr (requires { e.step(step.node, body); }) e.step(step.node, body);
+        },
+        step.body);
+  }
+  const std::string infer = fmt::format(
+      "int {0}_infer(const int8_t *input, int8_t *output) {{\n"
+      "  int status = -1;\n  if ((input != NULL) && (output != NULL)) {{\n"
+      "    (void)memcpy(&arena[{1}], input, {2});\n    run();\n"
+      "    (void)memcpy(output, &arena[{3}], {4});\n    status = 0;\n  }}\n  return "
+      "status;\n}}\n\n",
+      name, e.buffer(quantize.y).offset, run::buffer_bytes(e.buffer(quantize.y)),
+      e.buffer(extent.output).offset, run::buffer_bytes(e.buffer(extent.output)));
+  std::string functions = infer + quantize_function(e, quantize, name);
+  const OutputScale scale = output_scale(plan, extent);
+  if (scale.known) functions += dequantize_function(e, extent, scale, name);
+  CSource out;
+  out.name = name;
+  out.header = header_of(plan, extent, name);
+  out.source = fmt::format(
+      "/* {0}: see {0}.h. Written by graupel from a compiled plan; not meant to be edited. */\n"
+      "#include \"{0}.h\"\n\n#include <stddef.h>\n#include <string.h>\n{1}",
+      name, kCommonPart);
+  for (const std::string_view part :
+       {kConvPart, kConvWholePart, kConvPoolPart, kMaxPoolPart, kAveragePoolPart, kLookupPart,
+        kBinaryPart, kMovePart, kMoveRunsPart, kQuantizePart, kDequantizePart}) {
+    if (e.parts.contains(part)) out.source += part;
+  }
+  uint64_t arena = 1;
+  for (const run::Buffer& b : plan.buffers) {
+    if (b.place == run::Place::kArena && is_byte(b)) {
+      arena = std::max(arena, b.offset + static_cast<uint64_t>(run::buffer_bytes(b)));
+    }
+  }
+  out.source += "\n" + e.constants + fmt::format("\nstatic uint8_t arena[{}];\n", arena) +
+                "\nstatic void run(void) {\n" + e.calls + "}\n\n" + functions;
+  return out;
+}
+
+}  // namespace graupel::compile

@@ -1,0 +1,292 @@
+// The C functions that emitted sources are made of, one text per kind of step. Private to
+// src/compile. The same formulas as kernels/scalar.cc and run/int8_steps.cc; every product of
+// floats that a sum follows goes through a volatile, so that no compiler fuses the two.
+#pragma once
+
+#include <string_view>
+
+namespace graupel::compile {
+
+inline constexpr std::string_view kCommonPart = R"c(
+typedef struct {
+  int32_t channels, in_h, in_w, out_h, out_w;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+} window_t;
+
+typedef struct {
+  int32_t zero_point, low, high;
+} range_t;
+
+/* round_half_even(clamp(v)) + zero point; adding and taking off 1.5 * 2^23 rounds. */
+static uint8_t to_byte(float v, range_t r) {
+  volatile float rounded;
+  const float low = (float)(r.low - r.zero_point);
+  const float high = (float)(r.high - r.zero_point);
+  if (!(v == v)) { v = 0.0f; }
+  v = (v > low) ? v : low;
+  v = (v < high) ? v : high;
+  rounded = v + 12582912.0f;
+  return (uint8_t)((int32_t)(rounded - 12582912.0f) + r.zero_point);
+}
+
+static int32_t value_of(uint8_t x, int32_t is_signed) {
+  return ((is_signed != 0) && (x >= 128u)) ? ((int32_t)x - 256) : (int32_t)x;
+}
+)c";
+
+inline constexpr std::string_view kConvPart = R"c(
+#if !defined(GRAUPEL_PLAIN_C) && defined(__SSE2__)
+#include <emmintrin.h>
+#elif !defined(GRAUPEL_PLAIN_C) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+typedef struct {
+  window_t w;
+  int32_t out_channels, groups, x_signed, x_zero;
+  range_t range;
+} conv_t;
+
+/* sum of (x - zero) * w over n neighbours, exact in int32 */
+static int32_t dot(const uint8_t *x, const int8_t *w, int32_t n, int32_t x_signed, int32_t zero) {
+  int32_t i = 0;
+  int32_t sum = 0;
+#if !defined(GRAUPEL_PLAIN_C) && defined(__SSE2__)
+  const __m128i none = _mm_setzero_si128();
+  const __m128i zeros = _mm_set1_epi16((short)zero);
+  __m128i acc = none;
+  int32_t parts[4];
+  for (; (i + 8) <= n; i += 8) {
+    const __m128i xb = _mm_loadl_epi64((const __m128i *)(const void *)&x[i]);
+    const __m128i wb = _mm_loadl_epi64((const __m128i *)(const void *)&w[i]);
+    const __m128i xs = _mm_unpacklo_epi8(xb, (x_signed != 0) ? _mm_cmpgt_epi8(none, xb) : none);
+    const __m128i ws = _mm_unpacklo_epi8(wb, _mm_cmpgt_epi8(none, wb));
+    acc = _mm_add_epi32(acc, _mm_madd_epi16(_mm_sub_epi16(xs, zeros), ws));
+  }
+  _mm_storeu_si128((__m128i *)(void *)parts, acc);
+  sum = parts[0] + parts[1] + parts[2] + parts[3];
+#elif !defined(GRAUPEL_PLAIN_C) && defined(__ARM_NEON)
+  const int16x8_t zeros = vdupq_n_s16((int16_t)zero);
+  int32x4_t acc = vdupq_n_s32(0);
+  int32_t parts[4];
+  for (; (i + 8) <= n; i += 8) {
+    const uint8x8_t xb = vld1_u8(&x[i]);
+    const int16x8_t xw = (x_signed != 0) ? vmovl_s8(vreinterpret_s8_u8(xb))
+                                         : vreinterpretq_s16_u16(vmovl_u8(xb));
+    const int16x8_t xs = vsubq_s16(xw, zeros);
+    const int16x8_t ws = vmovl_s8(vld1_s8(&w[i]));
+    acc = vmlal_s16(acc, vget_low_s16(xs), vget_low_s16(ws));
+    acc = vmlal_s16(acc, vget_high_s16(xs), vget_high_s16(ws));
+  }
+  vst1q_s32(parts, acc);
+  sum = parts[0] + parts[1] + parts[2] + parts[3];
+#endif
+  for (; i < n; ++i) { sum += (value_of(x[i], x_signed) - zero) * (int32_t)w[i]; }
+  return sum;
+}
+
+static uint8_t conv_at(const conv_t *s, const uint8_t *x, const int8_t *weights, int32_t bias,
+                       float multiplier, int32_t m, int32_t oy, int32_t ox) {
+  const int32_t depth = s->w.channels / s->groups;
+  const int32_t first = m / (s->out_channels / s->groups) * depth;
+  const int8_t *w = &weights[(ptrdiff_t)m * s->w.kernel_h * s->w.kernel_w * depth];
+  int32_t sum = bias;
+  int32_t ky;
+  int32_t kx;
+  for (ky = 0; ky < s->w.kernel_h; ++ky) {
+    const int32_t iy = oy * s->w.stride_h - s->w.pad_top + ky * s->w.dilation_h;
+    for (kx = 0; kx < s->w.kernel_w; ++kx) {
+      const int32_t ix = ox * s->w.stride_w - s->w.pad_left + kx * s->w.dilation_w;
+      if ((iy >= 0) && (iy < s->w.in_h) && (ix >= 0) && (ix < s->w.in_w)) {
+        sum += dot(&x[((ptrdiff_t)iy * s->w.in_w + ix) * s->w.channels + first],
+                   &w[((ptrdiff_t)ky * s->w.kernel_w + kx) * depth], depth, s->x_signed, s->x_zero);
+      }
+    }
+  }
+  return to_byte((float)sum * multiplier, s->range);
+}
+)c";
+
+inline constexpr std::string_view kConvWholePart = R"c(
+static void conv(const conv_t *s, const uint8_t *x, const int8_t *weights, const int32_t *bias,
+                 const float *multiplier, uint8_t *y) {
+  int32_t oy;
+  int32_t ox;
+  int32_t m;
+  for (oy = 0; oy < s->w.out_h; ++oy) {
+    for (ox = 0; ox < s->w.out_w; ++ox) {
+      for (m = 0; m < s->out_channels; ++m) {
+        *y = conv_at(s, x, weights, bias[m], multiplier[m], m, oy, ox);
+        ++y;
+      }
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kConvPoolPart = R"c(
+/* A convolution and the max pool p over it, without storing what lies between. */
+static void conv_pool(const conv_t *s, const window_t *p, const uint8_t *x, const int8_t *weights,
+                      const int32_t *bias, const float *multiplier, int32_t y_signed, uint8_t *y) {
+  int32_t oy;
+  int32_t ox;
+  int32_t m;
+  int32_t ky;
+  int32_t kx;
+  for (oy = 0; oy < p->out_h; ++oy) {
+    for (ox = 0; ox < p->out_w; ++ox) {
+      for (m = 0; m < s->out_channels; ++m) {
+        int32_t best = -1000;
+        for (ky = 0; ky < p->kernel_h; ++ky) {
+          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          for (kx = 0; kx < p->kernel_w; ++kx) {
+            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
+            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
+              const int32_t v = value_of(
+                  conv_at(s, x, weights, bias[m], multiplier[m], m, iy, ix), y_signed);
+              best = (v > best) ? v : best;
+            }
+          }
+        }
+        *y = (uint8_t)best;
+        ++y;
+      }
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kMaxPoolPart = R"c(
+static void max_pool(const window_t *p, int32_t is_signed, const uint8_t *x, uint8_t *y) {
+  int32_t oy;
+  int32_t ox;
+  int32_t c;
+  int32_t ky;
+  int32_t kx;
+  for (oy = 0; oy < p->out_h; ++oy) {
+    for (ox = 0; ox < p->out_w; ++ox) {
+      for (c = 0; c < p->channels; ++c) {
+        int32_t best = -1000;
+        for (ky = 0; ky < p->kernel_h; ++ky) {
+          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          for (kx = 0; kx < p->kernel_w; ++kx) {
+            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
+            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
+              const int32_t v =
+                  value_of(x[((ptrdiff_t)iy * p->in_w + ix) * p->channels + c], is_signed);
+              best = (v > best) ? v : best;
+            }
+          }
+        }
+        *y = (uint8_t)best;
+        ++y;
+      }
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kAveragePoolPart = R"c(
+static void average_pool(const window_t *p, int32_t is_signed, int32_t zero,
+                         const float *multiplier, range_t range, const uint8_t *x, uint8_t *y) {
+  int32_t oy;
+  int32_t ox;
+  int32_t c;
+  int32_t ky;
+  int32_t kx;
+  for (oy = 0; oy < p->out_h; ++oy) {
+    for (ox = 0; ox < p->out_w; ++ox) {
+      for (c = 0; c < p->channels; ++c) {
+        int32_t sum = 0;
+        for (ky = 0; ky < p->kernel_h; ++ky) {
+          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          for (kx = 0; kx < p->kernel_w; ++kx) {
+            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
+            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
+              sum += value_of(x[((ptrdiff_t)iy * p->in_w + ix) * p->channels + c], is_signed) -
+                     zero;
+            }
+          }
+        }
+        *y = to_byte((float)sum * multiplier[(ptrdiff_t)oy * p->out_w + ox], range);
+        ++y;
+      }
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kLookupPart = R"c(
+static void lookup(const uint8_t *x, const uint8_t *table, int32_t tables, int32_t inner,
+                   int32_t count, uint8_t *y) {
+  int32_t i;
+  for (i = 0; i < count; ++i) { y[i] = table[(i / inner % tables) * 256 + (int32_t)x[i]]; }
+}
+)c";
+
+inline constexpr std::string_view kBinaryPart = R"c(
+static void binary(int32_t op, const uint8_t *a, int32_t a_signed, int32_t a_zero, float a_scale,
+                   const uint8_t *b, int32_t b_signed, int32_t b_zero, float b_scale, float scale,
+                   range_t range, int32_t count, uint8_t *y) {
+  int32_t i;
+  for (i = 0; i < count; ++i) {
+    volatile float u = (float)(value_of(a[i], a_signed) - a_zero) * a_scale;
+    volatile float v = (float)(value_of(b[i], b_signed) - b_zero) * b_scale;
+    volatile float r = (op == 0) ? (u + v) : ((op == 1) ? (u - v) : (u * v));
+    y[i] = to_byte(r / scale, range);
+  }
+}
+)c";
+
+inline constexpr std::string_view kMovePart = R"c(
+static void move_bytes(const uint8_t *x, const int32_t *table, int32_t count, uint8_t fill,
+                       uint8_t *y) {
+  int32_t i;
+  for (i = 0; i < count; ++i) { y[i] = (table[i] < 0) ? fill : x[table[i]]; }
+}
+)c";
+
+inline constexpr std::string_view kMoveRunsPart = R"c(
+static void move_runs(const uint8_t *x, const int32_t *table, int32_t count, uint8_t fill,
+                      uint8_t *y) {
+  int32_t i;
+  int32_t j;
+  for (i = 0; i < count; ++i) {
+    const int32_t *run = &table[3 * (ptrdiff_t)i];
+    for (j = 0; j < run[2]; ++j) { y[run[0] + j] = (run[1] < 0) ? fill : x[run[1] + j]; }
+  }
+}
+)c";
+
+inline constexpr std::string_view kQuantizePart = R"c(
+/* y = byte of v / scale, v = x or its z-score in double; y channels-last if `last`. */
+static void quantize(const float *x, const double *mean, const double *deviation, int32_t channels,
+                     int32_t inner, int32_t last, float scale, range_t range, uint8_t *y) {
+  int32_t c;
+  int32_t i;
+  for (c = 0; c < channels; ++c) {
+    for (i = 0; i < inner; ++i) {
+      float v = x[(ptrdiff_t)c * inner + i];
+      if (mean != NULL) { v = (float)(((double)v - mean[c]) / deviation[c]); }
+      y[(last != 0) ? ((ptrdiff_t)i * channels + c) : ((ptrdiff_t)c * inner + i)] =
+          to_byte(v / scale, range);
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kDequantizePart = R"c(
+static void dequantize(const uint8_t *x, int32_t is_signed, int32_t zero, float scale,
+                       int32_t channels, int32_t inner, int32_t last, float *y) {
+  int32_t c;
+  int32_t i;
+  for (c = 0; c < channels; ++c) {
+    for (i = 0; i < inner; ++i) {
+      const ptrdiff_t at = (last != 0) ? ((ptrdiff_t)i * channels + c) : ((ptrdiff_t)c * inner + i);
+      y[(ptrdiff_t)c * inner + i] = (float)(value_of(x[at], is_signed) - zero) * scale;
+    }
+  }
+}
+)c";
+
+}  // namespace graupel::compile
