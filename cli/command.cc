@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "base/files.h"
+#include "deploy/encodings.h"
 #include "report/report.h"
 
 namespace graupel::cli {
@@ -113,11 +114,32 @@ void add_quantize_flags(CLI::App& verb, QuantizeFlags& flags) {
   verb.add_option("--scheme", flags.scheme, "symmetric or asymmetric activations")
       ->check(CLI::IsMember({"symmetric", "asymmetric"}))
       ->capture_default_str();
-  verb.add_option("--calibrator", flags.calibrator, "minmax, percentile, mse or entropy")
-      ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
+  verb.add_option("--calibrator", flags.calibrator, "how a range is chosen")
+      ->check(CLI::IsMember(
+          {"minmax", "moving-average", "percentile", "mse", "mse-channel", "entropy", "output"}))
       ->capture_default_str();
   verb.add_option("--percentile", flags.percentile, "for --calibrator percentile")
       ->check(CLI::Range(50.0, 100.0))
+      ->capture_default_str();
+  verb.add_option("--level", flags.level,
+                  "0 equalisation, 1 + bias correction, 2 + finetuning (1024 windows), 3 AdaRound "
+                  "(256), 4 AdaRound long (1024)")
+      ->check(CLI::Range(0, quantize::kHighestLevel))
+      ->capture_default_str();
+  verb.add_option("--compression", flags.compression, "share of layers with 4-bit weights")
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--a16-w16", flags.wide_layers, "layers that compute in 16 bits (node names)");
+  verb.add_option("--scales", flags.scales,
+                  "use the scales in this file (docs/int8.md) and choose none");
+  verb.add_flag("--no-equalization", flags.keep_ranges,
+                "leave the channels' ranges as they are, so that scales fit the float network");
+  verb.add_flag("--auto", flags.automatic,
+                "change observers and raise precision until the goals are met");
+  verb.add_option("--goal-output-snr", flags.goals.output_snr_db, "dB at the outputs, for --auto")
+      ->capture_default_str();
+  verb.add_option("--goal-layer-snr", flags.goals.layer_snr_db, "dB at the worst layer")
+      ->capture_default_str();
+  verb.add_option("--goal-agreement", flags.goals.agreement_percent, "% of unchanged answers")
       ->capture_default_str();
 }
 
@@ -126,6 +148,17 @@ Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags) {
   options.scheme = quantize::parse_scheme(flags.scheme).value_or(options.scheme);
   options.calibrator = quantize::parse_calibrator(flags.calibrator).value_or(options.calibrator);
   options.percentile = flags.percentile;
+  options.level = flags.level;
+  options.four_bit_share = flags.compression;
+  options.wide_layers = flags.wide_layers;
+  options.equalization = !flags.keep_ranges;
+  if (flags.automatic) options.goals = flags.goals;
+  if (!flags.scales.empty()) {
+    TRY_ASSIGN(const std::string text, read_file(flags.scales, uint64_t{256} << 20));
+    Result<quantize::Encodings> given = deploy::parse_encodings(text);
+    if (!given.ok()) return std::move(given).error().within(flags.scales);
+    options.given = *given;
+  }
   return options;
 }
 

@@ -73,8 +73,15 @@ void add_cut_flags(CLI::App& verb, CutFlags& flags);
 
 struct QuantizeFlags {
   std::string scheme = "symmetric";
-  std::string calibrator = "mse";
+  std::string calibrator = "output";
   double percentile = 99.99;
+  int level = 1;
+  double compression = 0.0;
+  std::vector<std::string> wide_layers;
+  std::string scales;
+  bool keep_ranges = false;
+  bool automatic = false;
+  quantize::Goals goals;
 };
 void add_quantize_flags(CLI::App& verb, QuantizeFlags& flags);
 Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags);

@@ -1,7 +1,9 @@
 // graupel optimize: a parsed bundle and calibration windows to INT8.
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "cli/command.h"
+#include "deploy/encodings.h"
 #include "deploy/json.h"
 #include "deploy/tables.h"
 
@@ -9,7 +11,7 @@ namespace graupel::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, model;
+  std::string input, output, model, export_scales;
   deploy::WindowOptions windows;
   QuantizeFlags quantize;
 };
@@ -33,8 +35,22 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   Json json = deploy::quantized_json(optimized.quantized);
   json["calibration"] = deploy::calibration_json(optimized.calibration);
   print_json(globals, json);
-  print(globals, deploy::noise_table(optimized.quantized));
-  return kDone;
+  print(globals, deploy::noise_table(optimized.quantized) + "\n" +
+                     deploy::optimisation_tables(optimized.quantized));
+  if (!flags.export_scales.empty()) {
+    if (optimized.quantized.equalized) {
+      return invalid_input(flags.export_scales,
+                           "would hold scales of an equalised network, which training does not "
+                           "know; add --no-equalization");
+    }
+    TRY(write_file_atomic(flags.export_scales,
+                          deploy::format_encodings(quantize::encodings_of(optimized.quantized))));
+  }
+  if (!options.goals) return kDone;
+  const std::string missed = quantize::missed_goals(optimized.quantized, *options.goals);
+  if (missed.empty()) return kDone;
+  warn(globals, "goals missed: " + missed);
+  return kMissed;
 }
 
 }  // namespace
@@ -50,6 +66,8 @@ void add_optimize(CLI::App& app, Globals& globals) {
   add_window_flags(*verb, flags->windows, "--calib",
                    "calibration windows (.npy, .npz, .csv), or 'random'");
   add_quantize_flags(*verb, flags->quantize);
+  verb->add_option("--export-scales", flags->export_scales,
+                   "write every scale as JSON, for quantisation-aware training");
 }
 
 }  // namespace graupel::cli

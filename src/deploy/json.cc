@@ -87,6 +87,45 @@ Json calibration_json(const std::vector<quantize::CalibrationFinding>& findings)
   return json;
 }
 
+namespace {
+
+void add_optimisation(const quantize::Quantized& quantized, Json& json) {
+  json["output_snr_db"] = finite_or_null(quantized.output_snr_db);
+  json["agreement_percent"] =
+      quantized.agreement_percent ? Json(*quantized.agreement_percent) : Json(nullptr);
+  Json& sensitivity = json["sensitivity"] = Json::array();
+  for (const quantize::LayerSensitivity& row : quantized.sensitivity) {
+    sensitivity.push_back({{"node", row.node},
+                           {"op", row.type},
+                           {"output_snr_db", finite_or_null(row.output_snr_db)},
+                           {"divergence_nats", row.divergence_nats}});
+  }
+  Json& layers = json["layers"] = Json::array();
+  for (const quantize::LayerWeights& row : quantized.layers) {
+    layers.push_back({{"node", row.node},
+                      {"op", row.type},
+                      {"bits", row.bits},
+                      {"weights", row.weights},
+                      {"largest_sum", row.largest_sum},
+                      {"sums_looked_at", row.sums},
+                      {"ties", row.ties}});
+  }
+  Json& findings = json["findings"] = Json::array();
+  for (const quantize::LayerFinding& row : quantized.findings) {
+    findings.push_back({{"node", row.node}, {"what", row.what}, {"remedy", row.remedy}});
+  }
+  Json& steps = json["steps"] = Json::array();
+  for (const quantize::LevelStep& row : quantized.steps) {
+    steps.push_back({{"what", row.what},
+                     {"snr_before_db", finite_or_null(row.snr_before_db)},
+                     {"snr_after_db", finite_or_null(row.snr_after_db)},
+                     {"kept", row.kept},
+                     {"cost", row.cost}});
+  }
+}
+
+}  // namespace
+
 Json quantized_json(const quantize::Quantized& quantized) {
   Json json;
   Json& points = json["points"] = Json::array();
@@ -109,6 +148,7 @@ Json quantized_json(const quantize::Quantized& quantized) {
                      {"maximum", row.maximum},
                      {"saturated_percent", row.saturated_percent}});
   }
+  add_optimisation(quantized, json);
   return json;
 }
 

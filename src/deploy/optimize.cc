@@ -1,6 +1,7 @@
 // Stages 5 and 6: INT8 and the CPU plan. See stages.h. Test: deploy_test.cc.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compile/compile.h"
@@ -11,6 +12,21 @@
 #include "run/load.h"
 
 namespace graupel::deploy {
+
+std::vector<std::string> rounded_outputs(const Halves& halves) {
+  std::vector<std::string> names;
+  for (const ir::NodeId id : ir::live_nodes(halves.host)) {
+    const ir::Node& node = halves.host.node(id);
+    const ir::Unary* unary = std::get_if<ir::Unary>(&node.op);
+    if (unary == nullptr || unary->kind != ir::UnaryKind::kRound) continue;
+    const std::vector<ir::ValueId>& inputs = halves.host.inputs;
+    if (std::find(inputs.begin(), inputs.end(), node.inputs[0]) != inputs.end()) {
+      names.push_back(halves.host.value(node.inputs[0]).name);
+    }
+  }
+  return names;
+}
+
 namespace {
 
 Result<void> refuse_unfit(const std::vector<quantize::CalibrationFinding>& findings) {
@@ -65,7 +81,13 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
              quantize::check_calibration(original != nullptr ? *original : halves.device,
                                          original != nullptr ? windows.model : *device_windows));
   TRY(refuse_unfit(result.calibration));
-  TRY_ASSIGN(result.quantized, quantize::quantize(halves.device, *device_windows, options));
+  quantize::QuantizeOptions own = options;
+  own.host = halves.host;
+  own.rounded_outputs = rounded_outputs(halves);
+  TRY_ASSIGN(result.quantized, options.goals
+                                   ? quantize::quantize_automatically(
+                                         halves.device, *device_windows, own, *options.goals)
+                                   : quantize::quantize(halves.device, *device_windows, own));
   TRY_ASSIGN(bundle.members["device_int8.onnx"], onnx::format_model(result.quantized.graph));
   if (windows.normalization) {
     bundle.members[std::string(run::kNormalizationMember)] =
@@ -79,6 +101,7 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   bundle.members.erase("cpu.plan");
   bundle.manifest.stage = bundle::Stage::kOptimized;
   bundle.manifest.provenance["optimize"] = {
+      {"level", options.level},
       {"scheme", quantize::to_string(options.scheme)},
       {"calibrator", quantize::to_string(options.calibrator)},
       {"windows", windows.model.shape()[0]},

@@ -43,6 +43,21 @@ std::vector<report::NoiseRow> noise_rows(const std::vector<quantize::LayerNoise>
   return rows;
 }
 
+void add_quantization(const quantize::Quantized& quantized, report::Report& report) {
+  report.noise = noise_rows(quantized.noise);
+  for (const quantize::LayerSensitivity& row : quantized.sensitivity) {
+    report.sensitivity.push_back({row.node, row.type, row.output_snr_db, row.divergence_nats});
+  }
+  for (const quantize::LayerFinding& finding : quantized.findings) {
+    report.quantization_findings.push_back(
+        {"warning", "quantisation", finding.node, finding.what, finding.remedy, ""});
+  }
+  for (const quantize::LevelStep& step : quantized.steps) {
+    report.tries.push_back(
+        {step.what, step.snr_before_db, step.snr_after_db, step.kept, step.cost});
+  }
+}
+
 std::vector<report::StepRow> step_rows(const run::Profile& profile) {
   std::vector<report::StepRow> rows;
   for (const run::StepProfile& step : profile.steps) {
@@ -158,6 +173,7 @@ report::Report make_report(const Deployed& deployed, const DeployOptions& option
                   {"model SHA-256", parsed.file_sha256},
                   {"graupel", std::string(kVersion)},
                   {"scheme", std::string(quantize::to_string(options.quantize.scheme))},
+                  {"level", std::to_string(options.quantize.level)},
                   {"calibrator", std::string(quantize::to_string(options.quantize.calibrator))},
                   {"calibration windows", std::to_string(deployed.calibration.raw.shape()[0])},
                   {"simplifier probed", parsed.simplified.verification}};
@@ -175,7 +191,7 @@ report::Report make_report(const Deployed& deployed, const DeployOptions& option
   report.cut_lines.insert(report.cut_lines.end(), parsed.cut.notes.begin(), parsed.cut.notes.end());
   report.findings = finding_rows(parsed.findings);
   report.calibration_findings = calibration_rows(deployed.optimized.calibration);
-  report.noise = noise_rows(deployed.optimized.quantized.noise);
+  add_quantization(deployed.optimized.quantized, report);
   report.latency = latency(deployed.validated);
   report.steps = step_rows(deployed.validated.profile);
   report.sizes = size_rows(deployed);

@@ -28,6 +28,9 @@ Result<Halves> float_halves(const bundle::Bundle& bundle);
 // What the bundle's plan does to raw windows first; nullopt if nothing.
 Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bundle& bundle);
 
+// Device outputs that the host part rounds to whole numbers first, by name.
+std::vector<std::string> rounded_outputs(const Halves& halves);
+
 struct Optimized {
   quantize::Quantized quantized;
   std::vector<quantize::CalibrationFinding> calibration;

@@ -35,6 +35,33 @@ std::string noise_table(const quantize::Quantized& quantized) {
   return text;
 }
 
+std::string optimisation_tables(const quantize::Quantized& quantized) {
+  std::string text;
+  for (const quantize::LevelStep& step : quantized.steps) {
+    text += fmt::format("{:>8.2f} dB -> {:>6.2f} dB  {:<6}  {}{}{}\n", step.snr_before_db,
+                        step.snr_after_db, step.kept ? "kept" : "undone", step.what,
+                        step.cost.empty() ? "" : "; costs ", step.cost);
+  }
+  if (!quantized.sensitivity.empty()) {
+    text += fmt::format("\n{:>12}  {:>10}  {}\n", "KL, nats", "output dB",
+                        "layer alone (most sensitive first)");
+  }
+  for (const quantize::LayerSensitivity& row : quantized.sensitivity) {
+    text += fmt::format("{:>12.3g}  {:>10.1f}  {} {}\n", row.divergence_nats, row.output_snr_db,
+                        row.node, row.type);
+  }
+  text += fmt::format("\n{:>4}  {:>8}  {:>11}  {:>9}  {}\n", "bits", "weights", "largest sum",
+                      "ties", "layer");
+  for (const quantize::LayerWeights& row : quantized.layers) {
+    text += fmt::format("{:>4}  {:>8}  {:>11}  {:>9}  {}\n", row.bits, row.weights, row.largest_sum,
+                        row.ties, row.node);
+  }
+  for (const quantize::LayerFinding& row : quantized.findings) {
+    text += fmt::format("finding: {} {}; {}\n", row.node, row.what, row.remedy);
+  }
+  return text;
+}
+
 std::string profile_table(const run::Profile& profile) {
   std::string text = fmt::format("{:>9}  {:>6}  {:>10}  {:>9}  {:<6}  {}\n", "time", "share",
                                  "MACs", "bytes", "part", "step");

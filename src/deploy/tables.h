@@ -12,6 +12,8 @@ namespace graupel::deploy {
 std::string pass_table();                                         // name and what it does
 std::string trace_table(const simplify::Simplified& simplified);  // passes that edited
 std::string noise_table(const quantize::Quantized& quantized);    // worst layer first
-std::string profile_table(const run::Profile& profile);           // per step, then the sums
+// Level steps, sensitivity, layers with their bounds, findings with their remedies.
+std::string optimisation_tables(const quantize::Quantized& quantized);
+std::string profile_table(const run::Profile& profile);  // per step, then the sums
 
 }  // namespace graupel::deploy

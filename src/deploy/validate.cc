@@ -205,6 +205,41 @@ struct Judge {
   }
 };
 
+// Distances of the numbers that the host rounds to the nearest threshold k + 1/2, sorted: how near
+// to changing its digit an FSQ dimension lies, in steps of the digit.
+std::vector<double> rounding_margins(const Evidence& evidence) {
+  std::vector<double> margins;
+  for (const std::string& name : rounded_outputs(evidence.halves)) {
+    const auto found = evidence.exact.find(name);
+    if (found == evidence.exact.end()) continue;
+    for (const double value : found->second.to_doubles()) {
+      margins.push_back(std::abs(std::abs(value - std::floor(value)) - 0.5));
+    }
+  }
+  std::sort(margins.begin(), margins.end());
+  return margins;
+}
+
+void judge_digits(Judge& judge, const Evidence& evidence) {
+  const auto exact = evidence.exact.find(cut::kFsqDigitsOutput);
+  const auto answer = evidence.answers.find(cut::kFsqDigitsOutput);
+  if (exact == evidence.exact.end() || answer == evidence.answers.end()) return;
+  const double kept =
+      validate::agreement_percent(exact->second.to_int64s(), answer->second.to_int64s());
+  const std::vector<double> margins = rounding_margins(evidence);
+  std::string detail = fmt::format("{} digits", exact->second.size());
+  if (!margins.empty()) {
+    const auto quantile = [&](double share) {
+      return margins[static_cast<size_t>(share * static_cast<double>(margins.size() - 1))];
+    };
+    detail += fmt::format(
+        "; margin to the next digit: 1% lie within {:.3f} of a step, 5% within "
+        "{:.3f}, 25% within {:.3f}, half within {:.3f}",
+        quantile(0.01), quantile(0.05), quantile(0.25), quantile(0.5));
+  }
+  judge.say("digit_flips", 100.0 - kept, std::move(detail));
+}
+
 void judge_codes(Judge& judge, const Evidence& evidence) {
   const auto exact = evidence.exact.find(cut::kFsqCodeOutput);
   const auto answer = evidence.answers.find(cut::kFsqCodeOutput);
@@ -212,6 +247,7 @@ void judge_codes(Judge& judge, const Evidence& evidence) {
   const std::vector<int64_t> float_codes = exact->second.to_int64s();
   const double kept = validate::agreement_percent(float_codes, answer->second.to_int64s());
   judge.say("code_flips", 100.0 - kept, fmt::format("{} windows", float_codes.size()));
+  judge_digits(judge, evidence);
 }
 
 // [N, classes], perhaps with dimensions of 1 behind them.
@@ -237,6 +273,7 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
   }
   const std::vector<int64_t> float_classes = validate::argmax_rows(exact->second);
   const std::vector<int64_t> int8_classes = validate::argmax_rows(answer->second);
+  judge.say("logits_snr", validate::snr_db(exact->second, answer->second), evidence.logits);
   judge.say("argmax_agreement", validate::agreement_percent(float_classes, int8_classes),
             fmt::format("{} windows", float_classes.size()));
   judge_codes(judge, evidence);

@@ -14,8 +14,9 @@ namespace {
 using ::testing::HasSubstr;
 
 Result<Qdq> built(const ir::Graph& graph) {
-  return build_qdq(graph, find_points(graph),
-                   std::vector<ScaleChoice>(graph.values.size(), {DType::kInt8, 0.05f, 0}));
+  Choices choices;
+  choices.scales.assign(graph.values.size(), {DType::kInt8, 0.05f, 0});
+  return build_qdq(graph, find_points(graph), choices);
 }
 
 Tensor constant(const ir::Graph& graph, const std::string& name) {
@@ -108,8 +109,9 @@ TEST(BuildQdq, SharedWeightsGetAConstantPerReader) {
     first: Conv(x, w, b) -> a
     second: Conv(a, w, b) -> y
     output y)");
-  std::vector<ScaleChoice> two_scales(two.values.size(), {DType::kInt8, 0.05f, 0});
-  two_scales[ir::find_value(two, "a")->index()].scale = 0.1f;
+  Choices two_scales;
+  two_scales.scales.assign(two.values.size(), {DType::kInt8, 0.05f, 0});
+  two_scales.scales[ir::find_value(two, "a")->index()].scale = 0.1f;
   const Result<Qdq> qdq = build_qdq(two, find_points(two), two_scales);
   ASSERT_TRUE(qdq.ok()) << qdq.error().message();
   const auto first = constant(qdq->graph, "first_bias_quantized").to_int64s();

@@ -50,9 +50,9 @@ Result<Range> mse_range(const Histogram& histogram, Scheme scheme) {
 
 // Counts of magnitudes: bin i holds |x| in [i, i + 1) * bin_width.
 std::vector<double> magnitudes(const Histogram& histogram) {
-  constexpr size_t half = Histogram::kBins / 2;
+  const size_t half = histogram.bins().size() / 2;
   std::vector<double> counts(half, 0.0);
-  for (size_t bin = 0; bin < Histogram::kBins; ++bin) {
+  for (size_t bin = 0; bin < 2 * half; ++bin) {
     const size_t magnitude = bin >= half ? bin - half : half - 1 - bin;
     counts[magnitude] += static_cast<double>(histogram.bins()[bin]);
   }
@@ -163,7 +163,11 @@ Result<Range> choose_range(const Histogram& histogram, const QuantizeOptions& op
   if (histogram.count() == 0) return Range();
   switch (options.calibrator) {
     case Calibrator::kMinMax: return observed_range(histogram);
+    case Calibrator::kOutput:
     case Calibrator::kPercentile: return percentile_range(histogram, options.percentile);
+    // These two need more than a histogram; this is for a tensor without channels.
+    case Calibrator::kMovingAverage: return observed_range(histogram);
+    case Calibrator::kMseChannel:
     case Calibrator::kMse: return mse_range(histogram, options.scheme);
     case Calibrator::kEntropy: return entropy_range(histogram);
   }

@@ -20,21 +20,23 @@ int exponent_of(double magnitude) {
 
 }  // namespace
 
-double Histogram::bin_width() const { return std::ldexp(2.0, exponent_) / kBins; }
+double Histogram::bin_width() const {
+  return std::ldexp(2.0, exponent_) / static_cast<double>(bin_count_);
+}
 
 double Histogram::bin_center(size_t bin) const {
-  return (static_cast<double>(bin) + 0.5 - kBins / 2) * bin_width();
+  return (static_cast<double>(bin) + 0.5 - static_cast<double>(bin_count_ / 2)) * bin_width();
 }
 
 void Histogram::grow_to(int exponent) {
   if (bins_.empty()) {
-    bins_.assign(kBins, 0);
+    bins_.assign(bin_count_, 0);
     exponent_ = exponent;
     return;
   }
   for (; exponent_ < exponent; ++exponent_) {
-    std::vector<uint64_t> wider(kBins, 0);
-    for (size_t bin = 0; bin < kBins; ++bin) wider[kBins / 4 + bin / 2] += bins_[bin];
+    std::vector<uint64_t> wider(bin_count_, 0);
+    for (size_t bin = 0; bin < bin_count_; ++bin) wider[bin_count_ / 4 + bin / 2] += bins_[bin];
     bins_ = std::move(wider);
   }
 }
@@ -59,10 +61,11 @@ void Histogram::add(std::span<const float> values) {
   // A power of two: the product and the sum below are exact enough to place a value in its bin the
   // same way everywhere.
   const double per_unit = 1.0 / bin_width();
+  const auto middle = static_cast<double>(bin_count_ / 2);
   for (const float value : values) {
     if (!std::isfinite(value)) continue;
-    const double position = std::floor(static_cast<double>(value) * per_unit) + kBins / 2;
-    ++bins_[static_cast<size_t>(std::clamp(position, 0.0, kBins - 1.0))];
+    const double position = std::floor(static_cast<double>(value) * per_unit) + middle;
+    ++bins_[static_cast<size_t>(std::clamp(position, 0.0, 2.0 * middle - 1.0))];
   }
 }
 
@@ -73,7 +76,7 @@ void Histogram::merge(const Histogram& other) {
   const int exponent = std::max(exponent_, other.exponent_);
   wide.grow_to(exponent);
   grow_to(exponent);
-  for (size_t bin = 0; bin < kBins; ++bin) bins_[bin] += wide.bins_[bin];
+  for (size_t bin = 0; bin < bin_count_; ++bin) bins_[bin] += wide.bins_[bin];
   minimum_ = count_ == 0 ? other.minimum_ : std::min(minimum_, other.minimum_);
   maximum_ = count_ == 0 ? other.maximum_ : std::max(maximum_, other.maximum_);
   count_ += other.count_;

@@ -14,6 +14,11 @@ namespace graupel::quantize {
 class Histogram {
  public:
   static constexpr size_t kBins = 8192;  // over [-limit, limit]
+  static constexpr size_t kFewBins = 2048;
+
+  Histogram() = default;
+  // A power of two, at least 8. Both sides of a merge have the same number.
+  explicit Histogram(size_t bin_count) : bin_count_(bin_count) {}
 
   // Non-finite values are counted apart and otherwise ignored.
   void add(std::span<const float> values);
@@ -30,6 +35,7 @@ class Histogram {
  private:
   void grow_to(int exponent);
 
+  size_t bin_count_ = kBins;
   std::vector<uint64_t> bins_;  // empty until the first value
   int exponent_ = kUnset;       // limit = 2^exponent
   uint64_t count_ = 0;

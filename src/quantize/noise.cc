@@ -28,13 +28,24 @@ struct Power {
   uint64_t count = 0;
 };
 
+// Numbers, whether stored as bytes or, in 16 bits, as floats on their grid.
+std::vector<double> numbers(const Tensor& stored, const ScaleChoice& choice) {
+  std::vector<double> values = stored.to_doubles();
+  if (stored.dtype() == DType::kFloat32) return values;
+  for (double& value : values) value = (value - choice.zero_point) * choice.scale;
+  return values;
+}
+
 struct Limits {
   double low, high;  // what the scale can hold, half a step beyond included
 };
 
 Limits limits_of(const ScaleChoice& choice) {
-  const double lowest = choice.dtype == DType::kInt8 ? -128.0 : 0.0;
-  const double highest = choice.dtype == DType::kInt8 ? 127.0 : 255.0;
+  const bool is_signed = choice.dtype == DType::kInt8 || choice.dtype == DType::kInt16;
+  const bool is_byte = choice.dtype == DType::kInt8 || choice.dtype == DType::kUInt8;
+  const double steps = is_byte ? 256.0 : 65536.0;
+  const double lowest = is_signed ? -steps / 2 : 0.0;
+  const double highest = lowest + steps - 1;
   return {(lowest - choice.zero_point - 0.5) * choice.scale,
           (highest - choice.zero_point + 0.5) * choice.scale};
 }
@@ -44,11 +55,11 @@ Limits limits_of(const ScaleChoice& choice) {
 Power compare(const Tensor& exact, const Tensor& quantized, const ScaleChoice& choice) {
   Power power;
   const std::span<const float> x = exact.data<float>();
-  const std::vector<int64_t> q = quantized.to_int64s();
+  const std::vector<double> q = numbers(quantized, choice);
   const Limits limits = limits_of(choice);
   for (size_t i = 0; i < x.size() && i < q.size(); ++i) {
     const double value = x[i];
-    const double error = value - static_cast<double>(q[i] - choice.zero_point) * choice.scale;
+    const double error = value - q[i];
     power.signal += value * value;
     power.noise += error * error;
     power.saturated += value < limits.low || value > limits.high ? 1 : 0;
@@ -152,8 +163,7 @@ const ir::Node* named_operator(const Graph& graph, const ir::Uses& uses, const P
 }  // namespace
 
 Result<std::vector<LayerNoise>> noise_table(const Graph& device, const Qdq& qdq,
-                                            const Points& points,
-                                            const std::vector<ScaleChoice>& scales,
+                                            const Points& points, const Choices& choices,
                                             const std::vector<Histogram>& histograms,
                                             const Tensor& windows, int64_t limit) {
   const ir::Uses uses = ir::find_uses(device);
@@ -162,14 +172,17 @@ Result<std::vector<LayerNoise>> noise_table(const Graph& device, const Qdq& qdq,
   for (size_t i = 0; i < device.values.size(); ++i) {
     const ValueId id(i);
     if (!points.is_point[i]) continue;
-    const std::optional<ValueId> quantized = ir::find_value(qdq.graph, qdq.quantized[i]);
+    const bool wide = is_wide(points, choices, id);
+    const std::optional<ValueId> quantized =
+        ir::find_value(qdq.graph, wide ? qdq.wide[i] : qdq.bytes[i]);
     if (!quantized) continue;  // nothing reads it
     // What only elementwise functions read is judged behind them: its scale was chosen for that,
     // and clips where they are flat.
     TRY_ASSIGN(const std::optional<Region> region, region_behind(device, points, id));
     if (region) continue;
     const size_t shared = points.same_scale[i].index();
-    watched.push_back({id, *quantized, scales[shared]});
+    const ScaleChoice& scale = wide ? choices.wide_scales[shared] : choices.scales[shared];
+    watched.push_back({id, *quantized, scale});
     const ir::Node* node = named_operator(device, uses, points, id);
     LayerNoise row;
     row.node = node != nullptr ? node->name : device.values[i].name;
@@ -177,8 +190,8 @@ Result<std::vector<LayerNoise>> noise_table(const Graph& device, const Qdq& qdq,
     row.value = device.values[i].name;
     row.minimum = histograms[shared].minimum();
     row.maximum = histograms[shared].maximum();
-    row.scale = scales[shared].scale;
-    row.zero_point = scales[shared].zero_point;
+    row.scale = scale.scale;
+    row.zero_point = scale.zero_point;
     table.push_back(std::move(row));
   }
   TRY_ASSIGN(const std::vector<Power> powers, measure(device, qdq.graph, watched, windows, limit));

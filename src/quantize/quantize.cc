@@ -1,21 +1,18 @@
-// The quantiser's stages in order: points, observation, scales, QDQ graph, noise table.
+// The quantiser's stages in order: checks, the level's steps, QDQ graph, noise table.
 // See quantize.h. Test: quantize_test.cc.
 #include "quantize/quantize.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
-#include "base/parallel.h"
-#include "base/window_at.h"
 #include "ir/eval.h"
 #include "quantize/build_qdq.h"
-#include "quantize/choose_range.h"
-#include "quantize/histogram.h"
+#include "quantize/levels.h"
 #include "quantize/noise.h"
-#include "quantize/points.h"
-#include "quantize/region.h"
+#include "quantize/oddities.h"
+#include "quantize/proofs.h"
+#include "quantize/sensitivity.h"
 
 namespace graupel::quantize {
 namespace {
@@ -40,7 +37,7 @@ Result<void> check_types(const Graph& device) {
   return ok();
 }
 
-Result<void> check_windows(const Graph& device, const Tensor& windows) {
+Result<void> check_windows(const Graph& device, const Tensor& windows, int level) {
   if (device.inputs.size() != 1) {
     return unsupported(device.name, fmt::format("has {} inputs; calibration windows feed exactly "
                                                 "one",
@@ -68,53 +65,35 @@ Result<void> check_windows(const Graph& device, const Tensor& windows) {
                          fmt::format("hold {} windows, at least {} are needed ({} recommended)",
                                      found[0], kMinimumWindows, kRecommendedWindows));
   }
+  if (found[0] < windows_needed(level)) {
+    return invalid_input(
+        "calibration windows",
+        fmt::format("hold {} windows, but level {} needs {}; give more, or a lower --level",
+                    found[0], level, windows_needed(level)));
+  }
   return ok();
 }
 
-// Histograms of every point over all windows; one set per worker, merged in the end.
-Result<std::vector<Histogram>> observe(const Graph& device, const Points& points,
-                                       const Tensor& windows) {
-  const auto count = static_cast<size_t>(windows.shape()[0]);
-  const size_t workers = available_cores();
-  std::vector<std::vector<Histogram>> partial(workers,
-                                              std::vector<Histogram>(device.values.size()));
-  std::vector<std::optional<Error>> errors(count);
-  const ValueId input = device.inputs[0];
-  parallel_for(count, [&](size_t index, size_t worker) {
-    const std::array<Tensor, 1> window = {window_at(windows, index)};
-    std::vector<Histogram>& histograms = partial[worker];
-    const auto record = [&](size_t, ValueId id, const Tensor& tensor) {
-      if (!points.is_point[id.index()]) return;
-      histograms[points.same_scale[id.index()].index()].add(tensor.data<float>());
-    };
-    record(0, input, window[0]);
-    ir::EvalOptions options;
-    options.observe = record;
-    Result<std::vector<Tensor>> outputs = ir::evaluate(device, window, options);
-    if (!outputs.ok()) errors[index] = std::move(outputs).error();
-  });
-  for (const std::optional<Error>& error : errors) {
-    if (error) return *error;
+// Output noise, and how often the answer stays the same, on calibration windows.
+Result<void> judge_answers(const Graph& device, const Graph& qdq, const Tensor& windows,
+                           const QuantizeOptions& options, Quantized& result) {
+  const auto count = static_cast<size_t>(std::max<int64_t>(options.noise_windows, 1));
+  TRY_ASSIGN(const Reference reference, make_reference(device, windows, count));
+  ir::EvalOptions integer;
+  integer.qdq = ir::QdqMode::kInteger;
+  TRY_ASSIGN(const std::vector<Tensor> found,
+             ir::evaluate_windows(qdq, reference.windows, integer));
+  result.output_snr_db = noise_db(relative_noise(reference.outputs, found));
+  TRY_ASSIGN(const Answers exact, answers_of(device, reference.outputs, options.host));
+  TRY_ASSIGN(const Answers close, answers_of(device, found, options.host));
+  if (exact.are_logits) {
+    result.agreement_percent = same_largest_percent(exact.logits, close.logits);
   }
-  std::vector<Histogram> merged = std::move(partial[0]);
-  for (size_t worker = 1; worker < workers; ++worker) {
-    for (size_t i = 0; i < merged.size(); ++i) merged[i].merge(partial[worker][i]);
-  }
-  return merged;
+  return ok();
 }
 
-// The range to keep of one point. Where only an elementwise region reads it, mse means the error
-// behind that region.
-Result<Range> range_of_point(const Graph& device, const Points& points, ValueId id,
-                             const Histogram& histogram, const QuantizeOptions& options) {
-  if (options.calibrator == Calibrator::kMse && histogram.count() > 0) {
-    TRY_ASSIGN(const std::optional<Region> region, region_behind(device, points, id));
-    if (region) return range_for_region(*region, histogram, options.scheme);
-  }
-  return choose_range(histogram, options);
-}
-
-constexpr std::string_view kCalibratorNames[] = {"minmax", "percentile", "mse", "entropy"};
+constexpr std::string_view kCalibratorNames[] = {
+    "minmax", "moving-average", "percentile", "mse", "mse-channel", "entropy", "output"};
 constexpr std::string_view kSchemeNames[] = {"symmetric", "asymmetric"};
 
 }  // namespace
@@ -133,44 +112,57 @@ std::optional<Scheme> parse_scheme(std::string_view name) {
 
 std::optional<Calibrator> parse_calibrator(std::string_view name) {
   for (const Calibrator calibrator :
-       {Calibrator::kMinMax, Calibrator::kPercentile, Calibrator::kMse, Calibrator::kEntropy}) {
+       {Calibrator::kMinMax, Calibrator::kMovingAverage, Calibrator::kPercentile, Calibrator::kMse,
+        Calibrator::kMseChannel, Calibrator::kEntropy}) {
     if (to_string(calibrator) == name) return calibrator;
   }
   return std::nullopt;
 }
 
+int64_t windows_needed(int level) {
+  if (level == 3) return kLearningWindows;
+  return level >= 2 ? kFullLearningWindows : kMinimumWindows;
+}
+
 Result<Quantized> quantize(const Graph& device, const Tensor& windows,
                            const QuantizeOptions& options) {
-  TRY(check_windows(device, windows));
+  TRY(check_windows(device, windows, options.level));
   TRY(check_types(device));
-  const Points points = find_points(device);
-  TRY_ASSIGN(const std::vector<Histogram> histograms, observe(device, points, windows));
-  std::vector<ScaleChoice> scales(device.values.size());
+  TRY_ASSIGN(Optimised done, optimise(device, windows, options));
   Quantized result;
-  for (size_t i = 0; i < device.values.size(); ++i) {
-    if (!points.is_point[i] || points.same_scale[i] != ValueId(i)) continue;
-    if (histograms[i].non_finite() > 0) {
-      return invalid_input(device.values[i].name,
-                           fmt::format("becomes NaN or infinite for {} values of the calibration "
-                                       "windows; check the windows' range",
-                                       histograms[i].non_finite()));
-    }
-    TRY_ASSIGN(const Range range,
-               range_of_point(device, points, ValueId(i), histograms[i], options));
-    scales[i] = choose_scale(range, options.scheme);
+  const Choices& choices = done.choices;
+  const std::vector<Histogram>& histograms = done.seen.histograms;
+  for (size_t i = 0; i < done.graph.values.size(); ++i) {
+    if (!done.points.is_point[i]) continue;
+    const size_t shared = done.points.same_scale[i].index();
+    const ScaleChoice& scale = is_wide(done.points, choices, ValueId(i))
+                                   ? choices.wide_scales[shared]
+                                   : choices.scales[shared];
+    result.points.push_back({done.graph.values[i].name, scale.dtype, scale.scale, scale.zero_point,
+                             histograms[shared].minimum(), histograms[shared].maximum()});
   }
-  for (size_t i = 0; i < device.values.size(); ++i) {
-    if (!points.is_point[i]) continue;
-    const size_t shared = points.same_scale[i].index();
-    result.points.push_back({device.values[i].name, scales[shared].dtype, scales[shared].scale,
-                             scales[shared].zero_point, histograms[shared].minimum(),
-                             histograms[shared].maximum()});
-  }
-  TRY_ASSIGN(Qdq qdq, build_qdq(device, points, scales));
-  TRY_ASSIGN(result.noise,
-             noise_table(device, qdq, points, scales, histograms, windows, options.noise_windows));
+  TRY_ASSIGN(Qdq qdq, build_qdq(done.graph, done.points, choices));
+  TRY_ASSIGN(result.noise, noise_table(done.graph, qdq, done.points, choices, histograms, windows,
+                                       options.noise_windows));
+  TRY(judge_answers(device, qdq.graph, windows, options, result));
   result.graph = std::move(qdq.graph);
+  TRY_ASSIGN(result.sensitivity, measure_sensitivity(done, windows, options));
+  TRY_ASSIGN(result.layers, layer_weights(done, windows));
+  result.findings = find_oddities(device, done, result.noise);
+  result.steps = std::move(done.steps);
+  result.equalized = done.equalized;
   return result;
+}
+
+Encodings encodings_of(const Quantized& quantized) {
+  Encodings encodings;
+  for (const Point& point : quantized.points) {
+    encodings.tensors[point.value] = {point.dtype, point.scale, point.zero_point};
+  }
+  for (const LayerWeights& layer : quantized.layers) {
+    encodings.layers[layer.node] = {layer.bits, layer.scales};
+  }
+  return encodings;
 }
 
 }  // namespace graupel::quantize

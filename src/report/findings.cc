@@ -114,6 +114,8 @@ std::string groups_html(const std::vector<FindingRow>& findings) {
 
 }  // namespace
 
+std::string finding_cards(const std::vector<FindingRow>& findings) { return groups_html(findings); }
+
 std::string findings_section(const Report& report) {
   std::string html = section("findings", "Findings",
                              "What the target's rules say about this network, errors first.",

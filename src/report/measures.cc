@@ -163,7 +163,8 @@ std::string noise_section(const Report& report) {
   return section("noise", "Quantisation noise",
                  "INT8 against float, worst layer first. The lines stand at 10 dB (below: poor) "
                  "and 20 dB (below: weak); the bar is full at 50 dB.",
-                 table_html(table));
+                 table_html(table) + sensitivity_html(report) +
+                     finding_cards(report.quantization_findings) + tries_html(report));
 }
 
 std::string latency_section(const Report& report) {

@@ -58,8 +58,11 @@ std::string section(std::string_view id, std::string_view title, std::string_vie
 
 // ---- sections ----
 
-std::string findings_section(const Report& report);   // findings.cc
+std::string findings_section(const Report& report);  // findings.cc
+std::string finding_cards(const std::vector<FindingRow>& findings);
 std::string noise_section(const Report& report);      // measures.cc
+std::string sensitivity_html(const Report& report);   // sensitivity.cc: part of the noise section
+std::string tries_html(const Report& report);         // likewise
 std::string latency_section(const Report& report);    // measures.cc
 std::string sizes_section(const Report& report);      // measures.cc
 std::string passes_section(const Report& report);     // measures.cc

@@ -41,6 +41,20 @@ struct NoiseRow {
   int zero_point = 0;
 };
 
+// One layer quantised alone: what it does to the outputs and to the softmax of the answers.
+struct SensitivityRow {
+  std::string node, type;
+  double output_snr_db = 0, divergence_nats = 0;
+};
+
+// One thing the optimiser tried.
+struct TryRow {
+  std::string what;
+  double before_db = 0, after_db = 0;
+  bool kept = false;
+  std::string cost;  // empty: nothing
+};
+
 // One step of the plan. `time_us` 0 when it was not timed.
 struct StepRow {
   std::string node, part;  // part: "device" or "host"
@@ -95,6 +109,9 @@ struct Report {
   std::vector<std::string> cut_lines;
   std::vector<FindingRow> findings, calibration_findings;
   std::vector<NoiseRow> noise;
+  std::vector<SensitivityRow> sensitivity;        // shown below the noise; needs it
+  std::vector<FindingRow> quantization_findings;  // likewise
+  std::vector<TryRow> tries;                      // likewise
   std::optional<Latency> latency;
   std::vector<StepRow> steps;
   std::vector<SizeRow> sizes;

@@ -62,7 +62,7 @@ TEST(Bars, DefaultsHaveUniqueIdsAndTitlesThatFitTheTable) {
     EXPECT_TRUE(ids.insert(bar.id).second) << bar.id;
     EXPECT_LE(display_columns(bar.title), 40u) << bar.title << ": the terminal's table cuts it";
   }
-  EXPECT_EQ(ids.size(), 18u);
+  EXPECT_EQ(ids.size(), 20u);
 }
 
 TEST(Bars, SettingsChangeLimits) {

@@ -125,7 +125,7 @@ TEST_F(Cli, DeployInJsonAndQuietly) {
   std::vector<std::string> arguments = deploy_arguments(path("json.graupel"));
   arguments.push_back("--json");
   const Json json = document(graupel(arguments));
-  EXPECT_EQ(json["bars"].size(), 18u);
+  EXPECT_EQ(json["bars"].size(), 20u);
   EXPECT_FALSE(json["cut"]["crossings"].empty());
   EXPECT_FALSE(json["optimize"]["noise"].empty());
   arguments.back() = "-q";
@@ -162,7 +162,7 @@ TEST_F(Cli, TheStagesOneByOneGiveWhatDeployGives) {
   const Finished validated =
       graupel({"validate", step, "--model", kModel, "--windows", windows(), "--labels", labels(),
                "--json", "--bar", "latency_p95=1e6", "--bar", "core_latency_p95=1e6"});
-  EXPECT_EQ(document(validated)["bars"].size(), 17u) << "all but the read-back";
+  EXPECT_EQ(document(validated)["bars"].size(), 19u) << "all but the read-back";
   EXPECT_EQ(graupel({"run", step, windows(), "--format", "csv"}).code, 0);
   const auto logits = [](const Json& answers) {
     Json all = Json::array();
