@@ -101,6 +101,8 @@ void add_compile(CLI::App& app, Globals& globals);
 void add_validate(CLI::App& app, Globals& globals);
 void add_profile(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
+void add_hsmm(CLI::App& app, Globals& globals);
+void add_decode(CLI::App& app, Globals& globals);
 void add_deploy(CLI::App& app, Globals& globals);
 void add_inspect(CLI::App& app, Globals& globals);
 void add_prepare(CLI::App& app, Globals& globals);
