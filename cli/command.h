@@ -110,6 +110,8 @@ void add_calibrate(CLI::App& app, Globals& globals);
 void add_codes(CLI::App& app, Globals& globals);
 void add_profile(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);
+void add_hsmm(CLI::App& app, Globals& globals);
+void add_decode(CLI::App& app, Globals& globals);
 void add_deploy(CLI::App& app, Globals& globals);
 void add_inspect(CLI::App& app, Globals& globals);
 void add_prepare(CLI::App& app, Globals& globals);

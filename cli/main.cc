@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
   add_codes(app, globals);
   add_profile(app, globals);
   add_run(app, globals);
+  add_hsmm(app, globals);
+  add_decode(app, globals);
   add_inspect(app, globals);
   add_prepare(app, globals);
   add_train(app, globals);

@@ -26,8 +26,6 @@ using Quiet = policies::policy<policies::domain_error<policies::ignore_error>,
                                policies::underflow_error<policies::ignore_error>,
                                policies::evaluation_error<policies::ignore_error>>;
 
-double log_gamma(double x) { return boost::math::lgamma(x, Quiet()); }
-
 struct Sides {
   double below = 0.0, above = 1.0;  // P(x <= t), P(x > t)
 };
@@ -53,48 +51,43 @@ DurationLaw continuous_law(const Duration& duration, size_t count) {
     const double mass = after.below < 0.5 ? after.below - before.below : before.above - after.above;
     law.probability.push_back(std::clamp(mass / whole, 0.0, 1.0));
     before = after;
+    if (after.above < 1e-300) break;
   }
+  law.probability.resize(count, 0.0);
   law.beyond = std::clamp(before.above / whole, 0.0, 1.0);
   return law;
 }
 
-double log_count(const Duration& duration, double k) {
-  if (duration.family == DurationFamily::kPoisson) {
-    const double mean = duration.parameters[0];
-    if (mean == 0.0) return k == 0.0 ? 0.0 : kNever;
-    return k * std::log(mean) - mean - log_gamma(k + 1.0);
-  }
+// P(count = k) / P(count = k - 1).
+double ratio_at(const Duration& duration, double k) {
+  if (duration.family == DurationFamily::kPoisson) return duration.parameters[0] / k;
   const double size = duration.parameters[0], mean = duration.parameters[1];
-  if (mean == 0.0) return k == 0.0 ? 0.0 : kNever;
-  return log_gamma(k + size) - log_gamma(k + 1.0) - log_gamma(size) -
-         size * std::log1p(mean / size) - k * std::log1p(size / mean);
+  return (k - 1.0 + size) / k * (mean / (size + mean));
 }
 
-// P(count > k): the regularised incomplete gamma and beta functions; the latter by summing on, as
-// its terms fall geometrically once k is beyond the mean.
-double count_beyond(const Duration& duration, size_t k, double sum_up_to_k) {
-  if (duration.family == DurationFamily::kPoisson) {
-    const double mean = duration.parameters[0];
-    return mean == 0.0 ? 0.0 : boost::math::gamma_p(static_cast<double>(k) + 1.0, mean, Quiet());
-  }
-  if (sum_up_to_k < 0.999) return std::max(0.0, 1.0 - sum_up_to_k);
-  double beyond = 0.0;
-  for (size_t i = k + 1; i < k + 1000000; ++i) {
-    const double term = std::exp(log_count(duration, static_cast<double>(i)));
-    beyond += term;
-    if (term <= 1e-17 * beyond) break;
-  }
-  return std::min(1.0, beyond);
-}
-
+// Each probability from the one before, in logarithms: nothing underflows on the way.
 DurationLaw count_law(const Duration& duration, size_t count) {
+  const bool poisson = duration.family == DurationFamily::kPoisson;
+  const double size = duration.parameters[0], mean = duration.parameters[poisson ? 0 : 1];
+  double log_p = poisson ? -mean : -size * std::log1p(mean / size);
   DurationLaw law;
   double sum = 0.0;
-  for (size_t d = 1; d <= count; ++d) {
-    law.probability.push_back(std::exp(log_count(duration, static_cast<double>(d - 1))));
+  size_t k = 0;
+  for (; k < count; ++k) {
+    if (k > 0) log_p += std::log(ratio_at(duration, static_cast<double>(k)));
+    law.probability.push_back(std::exp(log_p));
     sum += law.probability.back();
+    if (static_cast<double>(k) > mean && law.probability.back() < 1e-300) break;
   }
-  law.beyond = count == 0 ? 1.0 : count_beyond(duration, count - 1, sum);
+  law.probability.resize(count, 0.0);
+  // Beyond: terms fall geometrically once k is above the mean.
+  if (k == count && sum < 0.999) law.beyond = 1.0 - sum;
+  for (size_t i = count; k == count && sum >= 0.999 && i < count + 1000000; ++i) {
+    log_p += std::log(ratio_at(duration, static_cast<double>(i)));
+    const double term = std::exp(log_p);
+    law.beyond += term;
+    if (term <= 1e-17 * law.beyond) break;
+  }
   return law;
 }
 
@@ -149,8 +142,11 @@ DurationLaw duration_law(const Duration& duration, size_t count) {
 }
 
 DurationTable make_duration_table(const Duration& duration, size_t maximum_duration) {
-  const DurationLaw law = duration_law(duration, std::max(16 * maximum_duration, kTailHorizon));
   const size_t explicit_lengths = maximum_duration - 1;
+  DurationLaw law = duration_law(duration, 2 * maximum_duration);
+  if (law.beyond > 1e-12) {
+    law = duration_law(duration, std::max(16 * maximum_duration, kTailHorizon));
+  }
   DurationTable table;
   double at_least = law.beyond;  // P(length >= D), summed from the small end
   for (size_t i = law.probability.size(); i-- > explicit_lengths;) at_least += law.probability[i];

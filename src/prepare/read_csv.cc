@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "prepare/readers.h"
@@ -28,7 +29,9 @@ struct Header {
   size_t fields = 0;
 };
 
-Result<Header> read_header(LineReader& lines) {
+constexpr size_t kNoColumn = std::numeric_limits<size_t>::max();
+
+Result<Header> read_header(LineReader& lines, const Recipe& recipe) {
   std::string_view line;
   TRY_ASSIGN(const bool more, lines.next(line));
   if (!more) return invalid_input(lines.name(), "is empty; expected a header line");
@@ -41,8 +44,12 @@ Result<Header> read_header(LineReader& lines) {
   for (size_t i = 0; i < kColumnNames.size(); ++i) {
     const auto found = std::find(fields.begin(), fields.end(), kColumnNames[i]);
     header.at[i] = static_cast<size_t>(found - fields.begin());
-    if (found == fields.end())
+    if (found != fields.end()) continue;
+    if (recipe.continuous && (i == kLabel || i == kSubject)) {
+      header.at[i] = kNoColumn;
+    } else {
       missing += (missing.empty() ? "" : ", ") + std::string(kColumnNames[i]);
+    }
   }
   if (missing.empty()) return header;
   return invalid_input(
@@ -106,6 +113,7 @@ struct Cursor {
   std::set<std::pair<int64_t, int64_t>> absent;  // person and session with nothing more to come
 
   std::string_view field(size_t column) const { return fields[header.at[column]]; }
+  bool has(size_t column) const { return header.at[column] != kNoColumn; }
 };
 
 void count(const Cursor& cursor, Context& context, Reason reason) {
@@ -145,8 +153,17 @@ Result<std::optional<Reading>> parse_line(Cursor& cursor, Context& context, std:
   }
   reading.time_s = *time * context.time_factor;
   const std::string place = cursor.lines.place();
-  TRY_ASSIGN(reading.subject, subject_id(context, cursor.field(kSubject), place));
-  TRY_ASSIGN(reading.label, class_of(context.recipe, cursor.field(kLabel), place));
+  if (cursor.has(kSubject)) {
+    TRY_ASSIGN(reading.subject, subject_id(context, cursor.field(kSubject), place));
+  }
+  if (context.recipe.continuous) {
+    const auto& labels = context.recipe.labels;
+    const auto known =
+        cursor.has(kLabel) ? labels.find(std::string(cursor.field(kLabel))) : labels.end();
+    reading.label = known == labels.end() ? -1 : known->second;
+  } else {
+    TRY_ASSIGN(reading.label, class_of(context.recipe, cursor.field(kLabel), place));
+  }
   to_target_units(context.recipe, cursor.sensor, reading.axes);
   return Maybe(reading);
 }
@@ -195,12 +212,14 @@ bool same_clock(const Reading& a, const Reading& b) {
 }
 
 // The next run of the first sensor; empty series at the end of the file.
-Result<Reading> first_run(Cursor& cursor, Context& context, Series& series) {
+Result<Reading> first_run(Cursor& cursor, Context& context, RawRun& run) {
+  Series& series = run.sensors[0];
+  const bool continuous = context.recipe.continuous;
   Reading begin;
   while (cursor.ahead) {
     const Reading& reading = *cursor.ahead;
     if (series.rows() == 0) begin = reading;
-    if (!same_clock(reading, begin) || reading.label != begin.label) break;
+    if (!same_clock(reading, begin) || (!continuous && reading.label != begin.label)) break;
     if (series.rows() > 0 && step_of(series.time_s.back(), reading.time_s) == Step::kGap) {
       count(cursor, context, Reason::kGapCut);
       break;
@@ -209,10 +228,11 @@ Result<Reading> first_run(Cursor& cursor, Context& context, Series& series) {
       count(cursor, context, Reason::kLongRun);
       break;
     }
-    if (reading.label < 0) {
+    if (reading.label < 0 && !continuous) {
       count(cursor, context, Reason::kLeftOutLabel);
     } else {
       append(series, reading);
+      if (continuous) run.row_labels.push_back(reading.label);
     }
     TRY(advance(cursor, context));
     if (series.rows() == 0) return begin;
@@ -227,7 +247,7 @@ Result<void> rewind(Cursor& cursor, Context& context) {
                          "and time");
   }
   TRY(cursor.lines.rewind());
-  TRY_ASSIGN(cursor.header, read_header(cursor.lines));
+  TRY_ASSIGN(cursor.header, read_header(cursor.lines, context.recipe));
   cursor.has_last = false;
   cursor.at_end = false;
   cursor.counts = false;
@@ -271,7 +291,7 @@ Result<void> partner_run(Cursor& cursor, Context& context, const Reading& from, 
 
 Result<Cursor> open_cursor(LineReader lines, const std::string& sensor, Context& context) {
   Cursor cursor{std::move(lines), {}, sensor, true, {}, {}, {}, false, false, {}, 0, {}};
-  TRY_ASSIGN(cursor.header, read_header(cursor.lines));
+  TRY_ASSIGN(cursor.header, read_header(cursor.lines, context.recipe));
   TRY(advance(cursor, context));
   return cursor;
 }
@@ -302,7 +322,7 @@ Result<void> read_all(const std::function<Result<LineReader>()>& open, const std
   while (cursors[0].ahead) {
     RawRun run;
     run.sensors.resize(cursors.size());
-    TRY_ASSIGN(const Reading begin, first_run(cursors[0], context, run.sensors[0]));
+    TRY_ASSIGN(const Reading begin, first_run(cursors[0], context, run));
     if (run.sensors[0].rows() == 0) continue;
     run.subject = begin.subject;
     run.label = begin.label;

@@ -43,6 +43,9 @@ struct Recipe {
   std::vector<std::string> classes;       // names, in the order of the labels
   std::map<std::string, int32_t> labels;  // label in the files -> class, -1: left out
   bool every_label = false;               // labels that are not in the map become classes
+  // A run goes on whatever its labels, and is left out nowhere; the columns label and subject may
+  // be missing. The CSV form only.
+  bool continuous = false;
   Units units;
   std::map<std::string, std::array<double, kAxes>> offsets;  // per sensor, in target units
   double source_rate_hz = 0.0;  // of the files; 0: from their time stamps

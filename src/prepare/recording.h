@@ -43,6 +43,8 @@ struct RawRun {
   int32_t label = 0;  // index into the recipe's classes
   std::string place;  // where it begins, for people
   std::vector<Series> sensors;
+  // Of each row of the first sensor, if the recipe is continuous (-1: none that is known).
+  std::vector<int32_t> row_labels = {};
 };
 using RunSink = std::function<Result<void>(RawRun&&)>;
 

@@ -89,7 +89,13 @@ void cut_at_holes(const std::vector<double>& values, const Grid& grid, const Raw
     }
     size_t end = i;
     while (end < grid.samples && whole(end)) ++end;
-    EvenRun run{raw.subject, raw.label, raw.place, grid.rate_hz, end - i, {}};
+    EvenRun run{raw.subject,
+                raw.label,
+                raw.place,
+                grid.rate_hz,
+                end - i,
+                {},
+                grid.start_s + static_cast<double>(i) / grid.rate_hz};
     run.values.reserve(channels * run.samples);
     for (size_t c = 0; c < channels; ++c) {
       const auto first = values.begin() + static_cast<std::ptrdiff_t>(c * grid.samples + i);

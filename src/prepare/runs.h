@@ -59,6 +59,7 @@ struct EvenRun {
   double rate_hz = 0.0;
   size_t samples = 0;
   std::vector<double> values;  // [sensors * kAxes][samples]
+  double start_s = 0.0;        // on the clock of the raw run
 
   std::span<const double> channel(size_t index) const {
     return std::span<const double>(values).subspan(index * samples, samples);
