@@ -32,7 +32,6 @@ struct DeviceInfo {
 };
 struct Vitals {
   std::optional<float> temperature_celsius;
-  std::optional<float> power_watts;
 };
 
 // Used from one thread only. Closing it is what destroying it does.
@@ -65,7 +64,7 @@ std::optional<std::variant<DeviceInfo, Fault>> wait_opened(const Worker& worker,
 Called call(const Worker& worker, Frames inputs, std::chrono::nanoseconds limit,
             size_t queue_limit);
 
-// The last temperature and power the thread has read: it asks after opening and then, between
+// The last temperature the thread has read: it asks after opening and then, between
 // calls, at most once per second.
 Vitals last_vitals(const Worker& worker);
 
