@@ -11,9 +11,9 @@
 #include <optional>
 #include <sstream>
 
-#include "base/files.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
+#include "npu/machine.h"
 
 namespace graupel::deploy {
 namespace {
@@ -29,34 +29,6 @@ std::optional<std::string> on_path(const std::string& program) {
     if (!folder.empty() && fs::is_regular_file(candidate, ignored)) return candidate.string();
   }
   return std::nullopt;
-}
-
-// The first file whose name starts with `prefix` in one of the loader's usual folders.
-std::optional<std::string> library(const std::string& prefix) {
-  for (const char* folder : {"/usr/lib", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu",
-                             "/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu"}) {
-    std::error_code failed;
-    for (fs::directory_iterator it(folder, failed), end; !failed && it != end;
-         it.increment(failed)) {
-      if (it->path().filename().string().starts_with(prefix)) return it->path().string();
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> first_device() {
-  for (int index = 0; index < 16; ++index) {
-    const std::string path = fmt::format("/dev/hailo{}", index);
-    std::error_code ignored;
-    if (fs::exists(path, ignored)) return path;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string> driver_version() {
-  const Result<std::string> text = read_file("/sys/module/hailo_pci/version", 256);
-  if (!text.ok()) return std::nullopt;
-  return text->substr(0, text->find('\n'));
 }
 
 Diagnosis row(std::string what, std::optional<std::string> found, std::string needed_for) {
@@ -81,14 +53,21 @@ Diagnosis cpu() {
 std::vector<Diagnosis> examine_machine() {
   std::optional<std::string> containers = on_path("docker");
   if (!containers) containers = on_path("podman");
-  return {
+  std::vector<Diagnosis> rows = {
       cpu(),
       row("Dataflow Compiler (hailo)", on_path("hailo"), "compiling device.onnx to a HEF"),
       row("docker or podman", containers, "the Dataflow Compiler in the vendor's container"),
-      row("libhailort", library("libhailort.so"), "running a HEF on the NPU"),
-      row("hailo_pci driver", driver_version(), "reaching the NPU"),
-      row("Hailo device", first_device(), "running a HEF on the NPU"),
   };
+  for (npu::MachineRow& hailo : npu::examine_hailo("/")) {
+    Diagnosis diagnosis{std::move(hailo.what), hailo.good, {}, "running a HEF on the NPU", false};
+    if (hailo.good) {
+      diagnosis.detail = std::move(hailo.found);
+    } else {
+      diagnosis.needed_for = hailo.found.empty() ? hailo.remedy : hailo.found + "; " + hailo.remedy;
+    }
+    rows.push_back(std::move(diagnosis));
+  }
+  return rows;
 }
 
 }  // namespace graupel::deploy

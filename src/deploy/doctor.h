@@ -11,7 +11,7 @@ struct Diagnosis {
   std::string what;
   bool found = false;
   std::string detail;      // path, version, instruction sets
-  std::string needed_for;  // what cannot be done without it
+  std::string needed_for;  // what cannot be done without it, or what to do about it
   bool required = false;   // graupel itself cannot work without it
 };
 
