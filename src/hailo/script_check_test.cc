@@ -33,8 +33,10 @@ model_optimization_config(negative_exponent, layers={*}, rank=0)
 model_optimization_config(checker_cfg, policy=enabled, batch_size=1)
 quantization_param([net/conv116, net/conv115], precision_mode=a16_w16)
 quantization_param([net/conv116, net/conv115], bias_mode=single_scale_decomposition)
-pre_quantization_optimization(activation_clipping, layers=[conv1], mode=manual, clipping_values=[0, 6])
-pre_quantization_optimization(activation_clipping, layers=[conv2], mode=manual, clipping_values=[0, 8])
+pre_quantization_optimization(activation_clipping, layers=[conv1], mode=manual,
+                              clipping_values=[0, 6])
+pre_quantization_optimization(activation_clipping, layers=[conv2], mode=manual,
+                              clipping_values=[0, 8])
 compilation_param({conv*}, resources_allocation_strategy=manual_scs_selection)
 compilation_param(conv3, number_of_subclusters=8)
 context_0.compilation_param(conv3, number_of_subclusters=4)
