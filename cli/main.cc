@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   add_validate(app, globals);
   add_profile(app, globals);
   add_run(app, globals);
+  add_serve(app, globals);
   add_inspect(app, globals);
   add_prepare(app, globals);
   add_train(app, globals);
