@@ -31,7 +31,7 @@ test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
 # The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
-SANITIZED := base data bundle kernels run npu ir onnx train
+SANITIZED := base data bundle kernels run npu hef serve ir onnx
 asan: setup ## these rooms' tests and every fuzz corpus under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --parallel $(JOBS) --target fuzzers $(SANITIZED:%=%_test)
@@ -42,10 +42,11 @@ asan: setup ## these rooms' tests and every fuzz corpus under Address- and UBSan
 
 tsan: setup ## the threaded rooms' tests under ThreadSanitizer
 	@cmake --preset tsan >/dev/null
-	@cmake --build --preset tsan --parallel $(JOBS) --target base_test run_test npu_test
+	@cmake --build --preset tsan --parallel $(JOBS) --target base_test run_test npu_test serve_test
 	@build/tsan/src/base_test --gtest_brief=1
 	@build/tsan/src/npu_test --gtest_brief=1
 	@build/tsan/src/run_test --gtest_brief=1 --gtest_filter='*Threads*:*Clone*:Load.*:Profile.*'
+	@build/tsan/src/serve_test --gtest_brief=1
 
 arm: setup ## the engine cross-built for 64-bit ARM, its tests under qemu
 	@cmake -S tests/arm -B build/arm -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >/dev/null

@@ -116,6 +116,7 @@ void add_deploy(CLI::App& app, Globals& globals);
 void add_inspect(CLI::App& app, Globals& globals);
 void add_prepare(CLI::App& app, Globals& globals);
 void add_train(CLI::App& app, Globals& globals);
+void add_serve(CLI::App& app, Globals& globals);
 void add_synth(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 

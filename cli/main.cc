@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
   add_run(app, globals);
   add_hsmm(app, globals);
   add_decode(app, globals);
+  add_serve(app, globals);
   add_inspect(app, globals);
   add_prepare(app, globals);
   add_train(app, globals);

@@ -1,0 +1,40 @@
+// The options of `graupel serve`. Test: tests/cli.
+#include "cli/serve_flags.h"
+
+namespace graupel::cli {
+
+void add_serve_flags(CLI::App& command, ServeFlags& all) {
+  CLI::App* const verb = &command;
+  ServeFlags* const flags = &all;
+  serve::ServeOptions& options = all.options;
+  options.http.port = 9000;
+  verb->add_option("bundles", flags->bundles, "compiled bundles, FILE or NAME=FILE");
+  verb->add_option("--models", options.model_directory, "serve every bundle of this folder");
+  verb->add_option("--address", options.http.address, "IP address to listen on")
+      ->capture_default_str();
+  verb->add_option("--port", options.http.port, "0: any free one")->capture_default_str();
+  verb->add_option("--workers", options.workers, "threads that compute")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_option("--queue", options.queue_limit, "windows that may wait")->capture_default_str();
+  verb->add_option("--deadline-ms", flags->deadline_ms, "for a window to be begun")
+      ->check(CLI::Range(1, 600000))
+      ->capture_default_str();
+  verb->add_option("--drain-ms", flags->drain_ms, "for a stop to finish")
+      ->check(CLI::Range(0, 600000))
+      ->capture_default_str();
+  verb->add_option("--keys", flags->keys_file, "lines NAME ROLE SHA256; requests then need a key");
+  verb->add_option("--rate", options.rate_per_second, "requests per second and key; 0: no limit")
+      ->capture_default_str();
+  verb->add_option("--rate-burst", options.rate_burst, "requests at once")->capture_default_str();
+  verb->add_option("--cors", options.cors_origins, "origins whose pages may read answers");
+  verb->add_option("--tls-certificate", options.http.tls.certificate_file, "PEM chain: HTTPS");
+  verb->add_option("--tls-key", options.http.tls.key_file, "its PEM key");
+  verb->add_option("--tls-client-ca", options.http.tls.client_ca_file,
+                   "clients need its certificate");
+  verb->add_flag("--edgeinfer-compat,!--no-edgeinfer-compat", options.edgeinfer_compat,
+                 "64 latents and 12 scores in /infer (default)");
+  verb->add_flag("--mirror-sensor", options.mirror_sensor, "/infer with one sensor feeds both");
+}
+
+}  // namespace graupel::cli

@@ -1,0 +1,37 @@
+// The handlers behind service.cc's table of routes, by the API they belong to.
+#pragma once
+
+#include "serve/service.h"
+
+namespace graupel::serve {
+
+// api_health.cc: is it alive, is it ready, what does it count.
+void get_healthz(Service& service, Call call);  // the EdgeInfer sidecar's form
+void get_livez(Service& service, Call call);    // 200 while the process works
+void get_readyz(Service& service, Call call);   // 200 while new work is welcome
+void get_metrics(Service& service, Call call);
+
+// api_sidecar.cc: EdgeInfer's MODEL_BACKEND_URL.
+void post_sidecar_infer(Service& service, Call call);
+
+// api_oip.cc: Open Inference Protocol v2.
+void get_oip_server(Service& service, Call call);
+void get_oip_model(Service& service, Call call);
+void get_oip_ready(Service& service, Call call);
+void post_oip_infer(Service& service, Call call);
+
+// api_repository.cc: the protocol's model repository extension.
+void post_oip_index(Service& service, Call call);
+void post_oip_load(Service& service, Call call);
+void post_oip_unload(Service& service, Call call);
+
+// Counts one answered window. From any thread.
+void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
+             double queue_seconds);
+
+// Loads `source` off the loop and puts it into service.models; `done` is called on the loop with
+// the error, if there is one, and what was loaded before stays. Reloads do the same.
+void load_in_background(Service& service, ModelSource source,
+                        std::function<void(Result<void>)> done);
+
+}  // namespace graupel::serve

@@ -1,0 +1,67 @@
+// Health and metrics. See api.h. References: the EdgeInfer contract's /healthz; Kubernetes' names
+// for liveness and readiness. Test: service_test.cc.
+#include <fmt/format.h>
+
+#include "serve/api.h"
+#include "serve/json.h"
+
+namespace graupel::serve {
+namespace {
+
+double uptime_seconds(const Service& service) {
+  return std::chrono::duration<double>(Clock::now() - service.started).count();
+}
+
+bool ready(const Service& service) {
+  return !service.draining && service.models.first() != nullptr;
+}
+
+std::string_view reason(const Service& service) {
+  return service.draining ? "the server is shutting down" : "no model is loaded";
+}
+
+}  // namespace
+
+void get_healthz(Service& service, Call call) {
+  const std::shared_ptr<Model> model = service.models.first();
+  if (!ready(service)) {
+    return call.respond(error_reply(call.form, 503, service.draining ? "draining" : "no_model",
+                                    reason(service), call.request_id, model != nullptr));
+  }
+  std::string json = "{\"ok\":true,\"model\":";
+  append_text(json, model->name);
+  json += fmt::format(",\"uptime_s\":{:.3f},\"config_version\":\"1\",\"hef_sha256\":",
+                      uptime_seconds(service));
+  if (model->hef_sha256.empty()) {
+    json += "null";
+  } else {
+    append_text(json, model->hef_sha256);
+  }
+  json += ",\"version\":";
+  append_text(json, model->version);
+  json += ",\"model_sha256\":";
+  append_text(json, model->sha256);
+  json += ",\"device\":";
+  append_text(json, model->engine_name());
+  call.respond(json_reply(200, json + "}"));
+}
+
+void get_livez(Service&, Call call) { call.respond(json_reply(200, "{\"live\":true}")); }
+
+void get_readyz(Service& service, Call call) {
+  if (ready(service)) return call.respond(json_reply(200, "{\"ready\":true}"));
+  std::string json = "{\"ready\":false,\"reason\":";
+  append_text(json, reason(service));
+  call.respond(json_reply(503, json + "}"));
+}
+
+void get_metrics(Service& service, Call call) {
+  Gauges gauges;
+  gauges.queue_waiting = static_cast<int64_t>(service.workers.waiting());
+  gauges.connections = static_cast<int64_t>(service.connections());
+  gauges.models_loaded = static_cast<int64_t>(service.models.count());
+  gauges.uptime_seconds = uptime_seconds(service);
+  call.respond({200, std::string(kMetricsContentType), service.metrics.text(gauges), {}});
+}
+
+}  // namespace graupel::serve

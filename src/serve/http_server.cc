@@ -1,0 +1,367 @@
+// The listener, and one connection from its first byte to its last. See http_server.h.
+//
+// A connection reads a header, then its body, waits for the handler's answer, writes it and starts
+// again; there is one operation under way at a time, each with a deadline, so a peer that sends
+// slowly or never reads is cut off. Test: http_server_test.cc.
+#include "serve/http_server.h"
+
+#include "serve/event_loop_state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
+#include <boost/beast/websocket.hpp>
+#include <map>
+#include <utility>
+
+#include "serve/web_socket.h"
+
+namespace graupel::serve {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using tcp = asio::ip::tcp;
+using boost::system::error_code;
+
+struct HttpServer::State {
+  EventLoop* loop = nullptr;
+  HttpOptions options;
+  HttpHandlers handlers;
+  std::unique_ptr<asio::ssl::context> tls;
+  std::unique_ptr<tcp::acceptor> acceptor;
+  bool draining = false;
+  uint64_t next_id = 1;
+  // What closes each open connection if it is idle; the connection removes itself.
+  std::map<uint64_t, std::function<void()>> close_if_idle;
+};
+
+namespace {
+
+using PlainStream = beast::tcp_stream;
+using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
+std::string common_name(PlainStream&) { return {}; }
+std::string common_name(TlsStream& stream) {
+  X509* certificate = SSL_get_peer_certificate(stream.native_handle());
+  if (certificate == nullptr) return {};
+  char name[256] = {};
+  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof(name));
+  X509_free(certificate);
+  return name;
+}
+
+int status_of(const error_code& error) {
+  if (error == http::error::body_limit) return 413;
+  if (error == http::error::header_limit) return 431;
+  if (error == beast::error::timeout) return 408;
+  return 400;
+}
+
+// Errors after which nobody listens any more.
+bool is_gone(const error_code& error) {
+  return error == http::error::end_of_stream || error == asio::error::eof ||
+         error == asio::error::connection_reset || error == asio::error::operation_aborted ||
+         error == asio::ssl::error::stream_truncated || error == asio::error::broken_pipe;
+}
+
+template <class Stream>
+class Connection : public std::enable_shared_from_this<Connection<Stream>> {
+ public:
+  Connection(Stream stream, std::shared_ptr<HttpServer::State> state, std::string peer)
+      : stream_(std::move(stream)),
+        state_(std::move(state)),
+        peer_(std::move(peer)),
+        id_(state_->next_id++) {
+    buffer_.reserve(16 * 1024);
+  }
+  ~Connection() { state_->close_if_idle.erase(id_); }
+
+  void start() {
+    state_->close_if_idle[id_] = [weak = this->weak_from_this()] {
+      if (const auto self = weak.lock(); self && !self->busy_) self->close();
+    };
+    if constexpr (std::is_same_v<Stream, TlsStream>) {
+      lowest().expires_after(state_->options.limits.request);
+      stream_.async_handshake(asio::ssl::stream_base::server,
+                              [self = this->shared_from_this()](const error_code& error) {
+                                if (!error) self->read_header();
+                              });
+    } else {
+      read_header();
+    }
+  }
+
+ private:
+  beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
+
+  void close() {
+    error_code ignored;
+    lowest().socket().shutdown(tcp::socket::shutdown_both, ignored);
+    lowest().close();
+  }
+
+  void read_header() {
+    busy_ = false;
+    if (state_->draining) return close();
+    parser_.emplace();
+    parser_->header_limit(state_->options.limits.header_bytes);
+    parser_->body_limit(state_->options.limits.body_bytes);
+    lowest().expires_after(state_->options.limits.idle);
+    http::async_read_header(stream_, buffer_, *parser_,
+                            [self = this->shared_from_this()](const error_code& error, size_t) {
+                              if (error) return self->refuse(error, "header");
+                              self->busy_ = true;
+                              self->read_body();
+                            });
+  }
+
+  void read_body() {
+    if (websocket_upgrade()) return;
+    lowest().expires_after(state_->options.limits.request);
+    if (lower(std::string(parser_->get()[http::field::expect])) == "100-continue") {
+      continue_ = {http::status::continue_, 11};
+      http::async_write(stream_, continue_,
+                        [self = this->shared_from_this()](const error_code& error, size_t) {
+                          if (!error) self->read_rest();
+                        });
+      return;
+    }
+    read_rest();
+  }
+
+  void read_rest() {
+    http::async_read(stream_, buffer_, *parser_,
+                     [self = this->shared_from_this()](const error_code& error, size_t) {
+                       if (error) return self->refuse(error, "body");
+                       self->handle();
+                     });
+  }
+
+  // A request that cannot be read: answered once, then the connection closes, because where the
+  // next request begins is not known.
+  void refuse(const error_code& error, std::string_view part) {
+    if (is_gone(error) || (error == beast::error::timeout && !parser_->got_some())) {
+      return close();
+    }
+    keep_alive_ = false;
+    head_ = false;
+    lowest().expires_after(state_->options.limits.write);
+    write(state_->handlers.malformed(
+        status_of(error),
+        fmt::format("the request's {} could not be read: {}", part, error.message())));
+  }
+
+  std::shared_ptr<Request> take_request() {
+    auto& message = parser_->get();
+    auto request = std::make_shared<Request>();
+    request->method = std::string(message.method_string());
+    for (const auto& field : message) {
+      request->headers.push_back(
+          {lower(std::string(field.name_string())), std::string(field.value())});
+    }
+    request->body = std::move(message.body());
+    request->peer = peer_;
+    request->certificate_common_name = common_name(stream_);
+    return request;
+  }
+
+  void handle() {
+    keep_alive_ = parser_->get().keep_alive();
+    const std::string target(parser_->get().target());
+    const std::shared_ptr<Request> request = take_request();
+    head_ = request->method == "HEAD";
+    if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
+      keep_alive_ = false;
+      return write(state_->handlers.malformed(400, parsed.error().message()));
+    }
+    // While a handler thinks, nothing times out here; deadlines of work are the handler's.
+    lowest().expires_never();
+    state_->handlers.request(
+        request, [self = this->shared_from_this(), loop = state_->loop](Reply reply) {
+          loop->post([self, reply = std::move(reply)]() mutable { self->write(std::move(reply)); });
+        });
+  }
+
+  void write(Reply reply) {
+    const bool closes = !keep_alive_ || state_->draining;
+    response_ = {};
+    response_.version(11);
+    response_.result(static_cast<unsigned>(reply.status));
+    response_.keep_alive(!closes);
+    if (!reply.content_type.empty()) response_.set(http::field::content_type, reply.content_type);
+    for (const Header& header : reply.headers) response_.set(header.name, header.value);
+    const bool empty = reply.status == 204 || reply.status == 304;
+    if (!empty) response_.content_length(reply.body.size());
+    if (!head_ && !empty) response_.body() = std::move(reply.body);
+    lowest().expires_after(state_->options.limits.write);
+    http::async_write(stream_, response_,
+                      [self = this->shared_from_this(), closes](const error_code& error, size_t) {
+                        if (error || closes) return self->finish();
+                        self->read_header();
+                      });
+  }
+
+  void finish() {
+    if constexpr (std::is_same_v<Stream, TlsStream>) {
+      stream_.async_shutdown(
+          [self = this->shared_from_this()](const error_code&) { self->close(); });
+    } else {
+      close();
+    }
+  }
+
+  bool websocket_upgrade() {
+    if (!beast::websocket::is_upgrade(parser_->get())) return false;
+    http::request<http::string_body> upgrade = parser_->get();
+    keep_alive_ = false;
+    head_ = false;
+    const std::string target(upgrade.target());
+    const std::shared_ptr<Request> request = take_request();
+    if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
+      write(state_->handlers.malformed(400, parsed.error().message()));
+      return true;
+    }
+    if (std::optional<Reply> refusal = state_->handlers.may_upgrade(*request)) {
+      write(*std::move(refusal));
+      return true;
+    }
+    lowest().expires_never();  // the WebSocket keeps its own time
+    open_web_socket(std::move(stream_), std::move(upgrade), request, id_, state_->options.limits,
+                    state_->handlers, [state = state_, id = id_](std::function<void()> closer) {
+                      if (closer) {
+                        state->close_if_idle[id] = std::move(closer);
+                      } else {
+                        state->close_if_idle.erase(id);
+                      }
+                    });
+    id_ = 0;  // the entry now belongs to the WebSocket
+    return true;
+  }
+
+  Stream stream_;
+  std::shared_ptr<HttpServer::State> state_;
+  std::string peer_;
+  uint64_t id_;
+  bool busy_ = false;
+  bool keep_alive_ = false;
+  bool head_ = false;
+  beast::flat_buffer buffer_;
+  std::optional<http::request_parser<http::string_body>> parser_;
+  http::response<http::string_body> response_;
+  http::response<http::empty_body> continue_;
+};
+
+void accept_next(const std::shared_ptr<HttpServer::State>& state) {
+  state->acceptor->async_accept([state](const error_code& error, tcp::socket socket) {
+    if (error == asio::error::operation_aborted || !state->acceptor->is_open()) return;
+    if (error) {
+      // Out of file descriptors or the like: try again in a moment instead of spinning.
+      return state->loop->after(std::chrono::milliseconds(50), [state] { accept_next(state); });
+    }
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    const auto endpoint = socket.remote_endpoint(ignored);
+    const std::string peer = ignored ? "" : endpoint.address().to_string();
+    if (state->close_if_idle.size() >= state->options.limits.connections) {
+      socket.close(ignored);
+    } else if (state->tls) {
+      std::make_shared<Connection<TlsStream>>(
+          TlsStream(beast::tcp_stream(std::move(socket)), *state->tls), state, peer)
+          ->start();
+    } else {
+      std::make_shared<Connection<PlainStream>>(beast::tcp_stream(std::move(socket)), state, peer)
+          ->start();
+    }
+    accept_next(state);
+  });
+}
+
+Result<void> load_tls(HttpServer::State& state) {
+  const TlsOptions& options = state.options.tls;
+  if (options.certificate_file.empty()) return ok();
+  auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  error_code error;
+  context->use_certificate_chain_file(options.certificate_file, error);
+  if (error)
+    return invalid_input(options.certificate_file,
+                         "is no PEM certificate chain: " + error.message());
+  context->use_private_key_file(options.key_file, asio::ssl::context::pem, error);
+  if (error)
+    return invalid_input(options.key_file, "is not the certificate's PEM key: " + error.message());
+  if (!options.client_ca_file.empty()) {
+    context->load_verify_file(options.client_ca_file, error);
+    if (error)
+      return invalid_input(options.client_ca_file, "is no PEM certificate: " + error.message());
+    context->set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert,
+                             error);
+  }
+  state.tls = std::move(context);
+  return ok();
+}
+
+Result<void> open_acceptor(HttpServer::State& state) {
+  const HttpOptions& options = state.options;
+  const std::string where = fmt::format("{}:{}", options.address, options.port);
+  error_code error;
+  const asio::ip::address address = asio::ip::make_address(options.address, error);
+  if (error) return invalid_input(where, "is no IP address; 127.0.0.1 is this machine only");
+  const tcp::endpoint endpoint(address, options.port);
+  state.acceptor = std::make_unique<tcp::acceptor>(state.loop->state().context);
+  state.acceptor->open(endpoint.protocol(), error);
+  if (!error) state.acceptor->set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) state.acceptor->bind(endpoint, error);
+  if (!error) state.acceptor->listen(asio::socket_base::max_listen_connections, error);
+  if (error) return io_error(where, "cannot be listened on: " + error.message());
+  return ok();
+}
+
+}  // namespace
+
+HttpServer::HttpServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+HttpServer::~HttpServer() {
+  error_code ignored;
+  state_->acceptor->close(ignored);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop, HttpOptions options,
+                                                       HttpHandlers handlers) {
+  auto state = std::make_shared<State>();
+  state->loop = &loop;
+  state->options = std::move(options);
+  state->handlers = std::move(handlers);
+  TRY(load_tls(*state));
+  TRY(open_acceptor(*state));
+  accept_next(state);
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(state)));
+}
+
+uint16_t HttpServer::port() const {
+  error_code ignored;
+  return state_->acceptor->local_endpoint(ignored).port();
+}
+
+size_t HttpServer::connections() const { return state_->close_if_idle.size(); }
+
+void HttpServer::drain() {
+  state_->draining = true;
+  error_code ignored;
+  state_->acceptor->close(ignored);
+  const auto closers = state_->close_if_idle;  // closing removes entries
+  for (const auto& [id, close] : closers) close();
+}
+
+}  // namespace graupel::serve

@@ -1,0 +1,260 @@
+// Counters, histograms and their text form. See metrics.h. Reference: Prometheus exposition format
+// 0.0.4 and its naming rules. Test: metrics_test.cc; `promtool check metrics` on a live server.
+#include "serve/metrics.h"
+
+#include <fmt/format.h>
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <vector>
+
+#include "base/text.h"
+
+namespace graupel::serve {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::Labels;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// From 50 us, because a small network takes less than a millisecond.
+const prometheus::Histogram::BucketBoundaries& seconds_buckets() {
+  static const prometheus::Histogram::BucketBoundaries kBuckets = {
+      50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 1, 2.5};
+  return kBuckets;
+}
+
+const prometheus::Histogram::BucketBoundaries& size_buckets() {
+  static const prometheus::Histogram::BucketBoundaries kBuckets = {0, 1, 2, 3, 5, 10};
+  return kBuckets;
+}
+
+constexpr std::array<std::string_view, 4> kEngineStates = {"healthy", "suspect", "broken",
+                                                           "probing"};
+
+std::string number(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  return fmt::format("{}", value);
+}
+
+std::string escaped(std::string_view text, bool quote) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || (c == '"' && quote)) out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string label_text(const std::vector<ClientMetric::Label>& labels, std::string_view extra) {
+  std::string out;
+  for (const ClientMetric::Label& label : labels) {
+    out += fmt::format("{}{}=\"{}\"", out.empty() ? "" : ",", label.name,
+                       escaped(clean_utf8(label.value), true));
+  }
+  if (!extra.empty()) out += (out.empty() ? "" : ",") + std::string(extra);
+  return out.empty() ? "" : "{" + out + "}";
+}
+
+void append_metric(std::string& text, const MetricFamily& family, const ClientMetric& metric) {
+  const auto line = [&](std::string_view suffix, std::string_view extra, double value) {
+    text += fmt::format("{}{}{} {}\n", family.name, suffix, label_text(metric.label, extra),
+                        number(value));
+  };
+  if (family.type == MetricType::Counter) line("", "", metric.counter.value);
+  if (family.type == MetricType::Gauge) line("", "", metric.gauge.value);
+  if (family.type != MetricType::Histogram) return;
+  for (const ClientMetric::Bucket& bucket : metric.histogram.bucket) {
+    line("_bucket", fmt::format("le=\"{}\"", number(bucket.upper_bound)),
+         static_cast<double>(bucket.cumulative_count));
+  }
+  line("_sum", "", metric.histogram.sample_sum);
+  line("_count", "", static_cast<double>(metric.histogram.sample_count));
+}
+
+std::string family_text(MetricFamily family) {
+  static constexpr std::array<std::string_view, 5> kTypes = {"counter", "gauge", "summary",
+                                                             "untyped", "histogram"};
+  std::string text =
+      fmt::format("# HELP {} {}\n# TYPE {} {}\n", family.name, escaped(family.help, false),
+                  family.name, kTypes[static_cast<size_t>(family.type)]);
+  std::sort(family.metric.begin(), family.metric.end(),
+            [](const ClientMetric& a, const ClientMetric& b) {
+              return label_text(a.label, "") < label_text(b.label, "");
+            });
+  for (const ClientMetric& metric : family.metric) append_metric(text, family, metric);
+  return text;
+}
+
+std::string gauge_text(std::string_view name, std::string_view help, double value) {
+  return fmt::format("# HELP {} {}\n# TYPE {} gauge\n{} {}\n", name, help, name, name,
+                     number(value));
+}
+
+}  // namespace
+
+struct Metrics::State {
+  prometheus::Registry registry;
+  using Counters = prometheus::Family<prometheus::Counter>;
+  using Histograms = prometheus::Family<prometheus::Histogram>;
+  using GaugesOf = prometheus::Family<prometheus::Gauge>;
+
+  Counters& counters(std::string_view name, std::string_view help) {
+    return prometheus::BuildCounter()
+        .Name(std::string(name))
+        .Help(std::string(help))
+        .Register(registry);
+  }
+  Histograms& histograms(std::string_view name, std::string_view help) {
+    return prometheus::BuildHistogram()
+        .Name(std::string(name))
+        .Help(std::string(help))
+        .Register(registry);
+  }
+  GaugesOf& gauges(std::string_view name, std::string_view help) {
+    return prometheus::BuildGauge()
+        .Name(std::string(name))
+        .Help(std::string(help))
+        .Register(registry);
+  }
+
+  Counters& requests = counters("graupel_http_requests_total", "HTTP requests answered");
+  Histograms& request_seconds = histograms("graupel_http_request_duration_seconds",
+                                           "From the last byte of a request to its answer");
+  Counters& windows = counters("graupel_windows_total", "Windows answered, by engine");
+  Histograms& queue_seconds =
+      histograms("graupel_queue_duration_seconds", "Time a window waited for a worker");
+  Histograms& infer_seconds =
+      histograms("graupel_infer_duration_seconds", "Time of the network for one window");
+  Histograms& decide_seconds = histograms("graupel_decide_duration_seconds",
+                                          "Time from logits to a decision for one window");
+  Counters& fallbacks = counters("graupel_fallbacks_total",
+                                 "Windows that the preferred engine did not answer, by reason");
+  Counters& refusals = counters("graupel_refused_total", "Requests refused, by reason");
+  Histograms& set_size = histograms("graupel_conformal_set_classes", "Classes in a conformal set");
+  GaugesOf& wealth = gauges("graupel_drift_wealth_ratio",
+                            "Exchangeability martingale of the last stream that was judged");
+  Counters& sessions = counters("graupel_sessions_total", "Sessions, by stage");
+  Counters& loads = counters("graupel_model_loads_total", "Loads of a model, by result");
+  GaugesOf& model_info = gauges("graupel_model_info", "1 for each model that was loaded");
+  GaugesOf& engine = gauges("graupel_engine_state_info", "1 for the state an engine is in");
+  // Names of existing EdgeInfer dashboards.
+  Counters& edgeinfer_requests =
+      counters("edgeinfer_http_requests_total", "As graupel_http_requests_total");
+  Histograms& edgeinfer_seconds = histograms("edgeinfer_http_request_duration_seconds",
+                                             "As graupel_http_request_duration_seconds");
+  Counters& edgeinfer_errors =
+      counters("edgeinfer_http_errors_total", "HTTP requests answered with 400 or above");
+  Counters& edgeinfer_sessions = counters("edgeinfer_sessions_total", "As graupel_sessions_total");
+  Histograms& edgeinfer_inference =
+      histograms("edgeinfer_inference_duration_seconds", "As graupel_infer_duration_seconds");
+  Counters& hailo_requests =
+      counters("hailo_inference_requests_total", "Windows answered, by any engine");
+  Histograms& hailo_seconds =
+      histograms("hailo_inference_duration_seconds", "As graupel_infer_duration_seconds");
+  GaugesOf& hailo_info = gauges("hailo_model_info", "As graupel_model_info");
+};
+
+Metrics::Metrics() : state_(std::make_unique<State>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::request(std::string_view route, std::string_view method, int status, double seconds) {
+  const std::string name(route), verb(method), code = std::to_string(status);
+  state_->requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
+  state_->request_seconds.Add({{"route", name}}, seconds_buckets()).Observe(seconds);
+  state_->edgeinfer_requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
+  state_->edgeinfer_seconds.Add({{"route", name}}, seconds_buckets()).Observe(seconds);
+  if (status >= 400) state_->edgeinfer_errors.Add({{"status", code}}).Increment();
+}
+
+void Metrics::window(std::string_view model, std::string_view engine, double queue_seconds,
+                     double infer_seconds, double decide_seconds) {
+  const Labels of_model = {{"model", std::string(model)}};
+  const Labels of_engine = {{"model", std::string(model)}, {"engine", std::string(engine)}};
+  state_->windows.Add(of_engine).Increment();
+  state_->queue_seconds.Add(of_model, seconds_buckets()).Observe(queue_seconds);
+  state_->infer_seconds.Add(of_engine, seconds_buckets()).Observe(infer_seconds);
+  state_->decide_seconds.Add(of_model, seconds_buckets()).Observe(decide_seconds);
+  state_->edgeinfer_inference.Add({{"operation", "window"}}, seconds_buckets())
+      .Observe(infer_seconds);
+  state_->hailo_requests.Add({{"model", std::string(model)}, {"status", "success"}}).Increment();
+  state_->hailo_seconds.Add(of_model, seconds_buckets()).Observe(infer_seconds);
+}
+
+void Metrics::fallback(std::string_view model, std::string_view reason) {
+  state_->fallbacks.Add({{"model", std::string(model)}, {"reason", std::string(reason)}})
+      .Increment();
+}
+
+void Metrics::refused(std::string_view reason) {
+  state_->refusals.Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void Metrics::conformal_set(std::string_view model, size_t size) {
+  state_->set_size.Add({{"model", std::string(model)}}, size_buckets())
+      .Observe(static_cast<double>(size));
+}
+
+void Metrics::drift(std::string_view model, double wealth) {
+  state_->wealth.Add({{"model", std::string(model)}}).Set(wealth);
+}
+
+void Metrics::session(std::string_view stage) {
+  state_->sessions.Add({{"stage", std::string(stage)}}).Increment();
+  state_->edgeinfer_sessions.Add({{"stage", std::string(stage)}}).Increment();
+}
+
+void Metrics::model_loaded(std::string_view model, std::string_view version,
+                           std::string_view sha256, bool succeeded) {
+  state_->loads.Add({{"model", std::string(model)}, {"result", succeeded ? "success" : "failure"}})
+      .Increment();
+  if (!succeeded) return;
+  const Labels labels = {{"model", std::string(model)},
+                         {"version", std::string(version)},
+                         {"sha256", std::string(sha256.substr(0, 12))}};
+  state_->model_info.Add(labels).Set(1);
+  state_->hailo_info.Add(labels).Set(1);
+}
+
+void Metrics::engine_state(std::string_view engine, std::string_view state) {
+  for (const std::string_view each : kEngineStates) {
+    state_->engine.Add({{"engine", std::string(engine)}, {"state", std::string(each)}})
+        .Set(each == state ? 1 : 0);
+  }
+}
+
+std::string Metrics::text(const Gauges& gauges) const {
+  std::vector<MetricFamily> families = state_->registry.Collect();
+  std::sort(families.begin(), families.end(),
+            [](const MetricFamily& a, const MetricFamily& b) { return a.name < b.name; });
+  std::string text;
+  for (MetricFamily& family : families) {
+    if (!family.metric.empty()) text += family_text(std::move(family));
+  }
+  const auto count = [](int64_t value) { return static_cast<double>(value); };
+  text += gauge_text("graupel_queue_waiting_windows", "Jobs that wait for a worker",
+                     count(gauges.queue_waiting));
+  text += gauge_text("graupel_connections", "Open connections", count(gauges.connections));
+  text += gauge_text("graupel_sessions", "Open sessions", count(gauges.sessions));
+  text += gauge_text("graupel_models", "Loaded models", count(gauges.models_loaded));
+  text += gauge_text("graupel_uptime_seconds", "Since the server started", gauges.uptime_seconds);
+  text +=
+      gauge_text("edgeinfer_uptime_seconds", "As graupel_uptime_seconds", gauges.uptime_seconds);
+  text += gauge_text("hailo_model_loaded", "1 if any model is loaded",
+                     gauges.models_loaded > 0 ? 1 : 0);
+  return text;
+}
+
+}  // namespace graupel::serve

@@ -1,0 +1,56 @@
+// What the server counts, and how Prometheus reads it.
+//
+// Idea: one object with a function per event; handlers never see a registry. Names follow
+// Prometheus's rules (prefix, base units, _total, no label without a bound: never a session, a
+// peer or a request). The names that existing EdgeInfer dashboards use are written beside ours
+// from the same numbers. Thread-safe. Library: prometheus-cpp core 1.0. Test: metrics_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace graupel::serve {
+
+// Numbers that are read when Prometheus asks, on the loop's thread.
+struct Gauges {
+  int64_t queue_waiting = 0;
+  int64_t connections = 0;
+  int64_t sessions = 0;
+  int64_t models_loaded = 0;
+  double uptime_seconds = 0.0;
+};
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // `route` is a route's pattern, never a path.
+  void request(std::string_view route, std::string_view method, int status, double seconds);
+  void window(std::string_view model, std::string_view engine, double queue_seconds,
+              double infer_seconds, double decide_seconds);
+  void fallback(std::string_view model, std::string_view reason);
+  void refused(std::string_view reason);  // queue_full, deadline, rate_limit, unauthorised, ...
+  void conformal_set(std::string_view model, size_t size);
+  void drift(std::string_view model, double wealth);  // of the last stream that was judged
+  void session(std::string_view stage);               // started, stopped, expired
+  void model_loaded(std::string_view model, std::string_view version, std::string_view sha256,
+                    bool succeeded);
+  void engine_state(std::string_view engine, std::string_view state);  // one of a fixed set is 1
+
+  // Text format 0.0.4, families and labels in a fixed order.
+  std::string text(const Gauges& gauges) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+}  // namespace graupel::serve

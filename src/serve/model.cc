@@ -1,0 +1,116 @@
+// A loaded bundle and its answers. See model.h. Test: model_test.cc.
+#include "serve/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "bundle/bundle.h"
+#include "bundle/manifest.h"
+#include "run/load.h"
+
+namespace graupel::serve {
+namespace {
+
+constexpr std::string_view kHefMember = "model.hef";
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::vector<double> softmax(std::span<const float> logits) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  std::vector<double> out;
+  double sum = 0.0;
+  for (const float logit : logits) {
+    out.push_back(std::exp(static_cast<double>(logit) - highest));
+    sum += out.back();
+  }
+  for (double& value : out) value /= sum;
+  return out;
+}
+
+Result<void> describe(const bundle::Bundle& bundle, Model& model) {
+  TRY_ASSIGN(const std::string manifest, bundle::format_manifest(bundle.manifest));
+  model.sha256 = bundle::sha256_hex(manifest);
+  const auto hef = bundle.manifest.members.find(std::string(kHefMember));
+  if (hef != bundle.manifest.members.end()) model.hef_sha256 = hef->second.sha256;
+  if (const auto labels = bundle.members.find(std::string(run::kLabelsMember));
+      labels != bundle.members.end()) {
+    model.labels = run::parse_labels(labels->second);
+  }
+  if (const auto block = bundle.members.find(std::string(decide::kBlockMember));
+      block != bundle.members.end()) {
+    TRY_ASSIGN(model.block, decide::parse_block(block->second));
+  }
+  return ok();
+}
+
+Result<std::shared_ptr<Model>> load(const std::string& path, std::string name, std::string version,
+                                    size_t workers) {
+  constexpr std::array<std::string_view, 3> kNames = {run::kPlanMember, run::kLabelsMember,
+                                                      decide::kBlockMember};
+  TRY_ASSIGN(const bundle::Bundle bundle, bundle::read_members(path, kNames));
+  auto model = std::make_shared<Model>();
+  model->name = name.empty() ? bundle.manifest.model_name : std::move(name);
+  model->version = std::move(version);
+  model->path = path;
+  TRY(describe(bundle, *model));
+  TRY_ASSIGN(const std::string_view bytes, bundle::member(bundle, run::kPlanMember));
+  TRY_ASSIGN(run::Plan plan, run::parse_plan(bytes));
+  TRY_ASSIGN(run::Engine first, run::load_engine(std::move(plan)));
+  model->engines.push_back(std::move(first));
+  while (model->engines.size() < workers) {
+    TRY_ASSIGN(run::Engine engine, run::clone(model->engines.front()));
+    model->engines.push_back(std::move(engine));
+  }
+  model->decides = run::logits_output(model->plan()).ok();
+  return model;
+}
+
+}  // namespace
+
+Shape Model::window_shape() const {
+  const run::Plan& loaded = plan();
+  const Shape& shape = loaded.buffers[loaded.inputs[0].buffer.index()].shape;
+  return Shape(shape.begin() + (shape.empty() ? 0 : 1), shape.end());
+}
+
+std::string Model::engine_name() const {
+  return fmt::format("cpu/{}", kernels::to_string(run::isa_of(engines.front())));
+}
+
+Result<std::shared_ptr<Model>> load_model(const std::string& path, std::string name,
+                                          std::string version, size_t workers) {
+  Result<std::shared_ptr<Model>> model =
+      load(path, std::move(name), std::move(version), std::max<size_t>(workers, 1));
+  if (!model.ok()) return std::move(model).error().within(path);
+  return model;
+}
+
+Result<WindowAnswer> answer(Model& model, size_t worker, std::span<const float> window) {
+  run::Engine& engine = model.engines[worker];
+  const auto start = std::chrono::steady_clock::now();
+  TRY(run::run(engine, window));
+  WindowAnswer answer;
+  for (size_t i = 0; i < model.plan().outputs.size(); ++i) {
+    answer.outputs.push_back(run::output_tensor(engine, i));
+  }
+  answer.infer_seconds = seconds_since(start);
+  answer.engine = model.engine_name();
+  if (!model.decides) return answer;
+  const auto decided = std::chrono::steady_clock::now();
+  TRY_ASSIGN(std::vector<run::Answer> answers,
+             run::answers_of(model.plan(), answer.outputs, model.labels));
+  if (answers.size() != 1) return internal_error("outputs", "are not one row of logits");
+  answer.decision = std::move(answers.front());
+  answer.probabilities = softmax(answer.decision->logits);
+  answer.decide_seconds = seconds_since(decided);
+  return answer;
+}
+
+}  // namespace graupel::serve

@@ -1,0 +1,59 @@
+// One loaded bundle: answers windows, the same for every request, until it is replaced.
+//
+// Idea: a model is loaded once, off the event loop, and shared by pointer; a reload puts a new one
+// beside it, and requests under way keep the old one until they are done. Each worker thread has
+// an engine of its own, so answering takes no lock. Test: model_test.cc.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/tensor.h"
+#include "decide/block.h"
+#include "run/answers.h"
+#include "run/engine.h"
+
+namespace graupel::serve {
+
+struct Model {
+  std::string name;
+  std::string version;  // "1" or what the file's name says; a new load of it is the same version
+  std::string path;
+  std::string sha256;      // of the bundle's manifest, which names every member's, hex
+  std::string hef_sha256;  // empty if the bundle holds no HEF
+  std::vector<std::string> labels;
+  std::optional<decide::Block> block;
+  bool decides = false;              // the plan gives one row of logits
+  std::vector<run::Engine> engines;  // one per worker
+
+  const run::Plan& plan() const { return run::plan_of(engines.front()); }
+  // Of one window, without the leading 1.
+  Shape window_shape() const;
+  std::string engine_name() const;  // "cpu/avx2"
+};
+
+// Errors: those of run::load_bundle_engine and decide::parse_block, within `path`.
+Result<std::shared_ptr<Model>> load_model(const std::string& path, std::string name,
+                                          std::string version, size_t workers);
+
+struct WindowAnswer {
+  std::vector<Tensor> outputs;  // as the plan's, each with its leading 1
+  // Absent for a network whose outputs are not one row of logits.
+  std::optional<run::Answer> decision;
+  std::vector<double> probabilities;  // calibrated if the bundle holds a decision block
+  std::optional<std::vector<int64_t>> conformal_set;  // ascending class numbers
+  std::string engine;                                 // which engine gave it: "cpu/avx2"
+  std::string fallback_reason;  // why it was not the preferred one; empty if it was
+  double infer_seconds = 0.0;
+  double decide_seconds = 0.0;
+};
+
+// One raw window, row-major in the model's shape. `worker` picks the engine and belongs to one
+// thread. Error kInvalidInput: another number of values.
+Result<WindowAnswer> answer(Model& model, size_t worker, std::span<const float> window);
+
+}  // namespace graupel::serve

@@ -1,0 +1,111 @@
+// Start, reload and drained stop. See server.h. Test: server_test.cc.
+#include "serve/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "serve/api.h"
+#include "serve/json.h"
+
+namespace graupel::serve {
+namespace {
+
+void log_text(const Service& service, std::string_view level, std::string_view event,
+              std::string_view detail) {
+  std::string line = fmt::format(R"({{"event":"{}","detail":)", event);
+  append_text(line, detail);
+  service.log(level, line + "}");
+}
+
+HttpHandlers handlers_of(Service& service) {
+  HttpHandlers handlers;
+  handlers.request = [&service](std::shared_ptr<const Request> request, Respond respond) {
+    dispatch(service, std::move(request), std::move(respond));
+  };
+  handlers.malformed = [&service](int status, const std::string& what) {
+    service.metrics.refused("malformed");
+    return error_reply(ErrorForm::kProblem, status, "malformed", what);
+  };
+  handlers.may_upgrade = [](const Request&) -> std::optional<Reply> {
+    return error_reply(ErrorForm::kProblem, 404, "not_found", "there is no WebSocket here");
+  };
+  handlers.socket_opened = [](const std::shared_ptr<const Request>&, const Socket&) {};
+  handlers.socket_message = [](uint64_t, const std::string&) {};
+  handlers.socket_closed = [](uint64_t) {};
+  return handlers;
+}
+
+Result<void> load_all(Service& service) {
+  service.models.sources = service.options.models;
+  if (!service.options.model_directory.empty()) {
+    TRY_ASSIGN(const std::vector<ModelSource> found,
+               list_model_directory(service.options.model_directory));
+    service.models.sources.insert(service.models.sources.end(), found.begin(), found.end());
+  }
+  if (service.models.sources.empty()) {
+    return invalid_input("serve", "has no bundle to serve; name a file or a model directory");
+  }
+  for (const ModelSource& source : service.models.sources) {
+    TRY_ASSIGN(const std::shared_ptr<Model> model,
+               load_model(source.path, source.name, source.version, service.workers.threads()));
+    service.metrics.model_loaded(source.name, source.version, model->sha256, true);
+    service.models.loaded[source.name][source.version] = model;
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(EventLoop& loop, ServeOptions options, Log log) {
+  std::unique_ptr<Server> server(new Server());
+  server->service_ = std::make_unique<Service>(loop, std::move(options), std::move(log));
+  TRY(load_all(*server->service_));
+  TRY_ASSIGN(server->http_, HttpServer::listen(loop, server->service_->options.http,
+                                               handlers_of(*server->service_)));
+  server->service_->connections = [http = server->http_.get()] { return http->connections(); };
+  return server;
+}
+
+void Server::reload() {
+  for (const ModelSource& source : service_->models.sources) {
+    load_in_background(*service_, source, [this, source](const Result<void>& loaded) {
+      log_text(*service_, loaded.ok() ? "info" : "error",
+               loaded.ok() ? "reloaded" : "reload_failed",
+               loaded.ok() ? source.name : loaded.error().message());
+    });
+  }
+}
+
+void Server::drain() {
+  if (service_->draining) return;
+  service_->draining = true;
+  log_text(*service_, "info", "draining", "answering what was received");
+  http_->drain();
+  stop_when_idle(Clock::now() + service_->options.drain);
+}
+
+void Server::stop_when_idle(TimePoint deadline) {
+  const bool idle = http_->connections() == 0 && service_->workers.waiting() == 0;
+  if (idle || Clock::now() >= deadline) {
+    log_text(*service_, idle ? "info" : "warning", "stopped",
+             idle ? "everything was answered" : "the deadline passed with connections open");
+    return service_->loop.stop();
+  }
+  service_->loop.after(std::chrono::milliseconds(10),
+                       [this, deadline] { stop_when_idle(deadline); });
+}
+
+void handle_signals(EventLoop& loop, Server& server) {
+  loop.on_signals({SIGTERM, SIGINT, SIGHUP}, [&server](int signal) {
+    if (signal == SIGHUP) {
+      server.reload();
+    } else {
+      server.drain();
+    }
+  });
+}
+
+}  // namespace graupel::serve
