@@ -26,9 +26,6 @@ std::string format_labels(const std::vector<std::string>& labels) {
   return text;
 }
 
-namespace {
-
-// The decision block, if there is one; it speaks for one plan and as many classes as that has.
 Result<std::optional<decide::Decider>> decider_of(const bundle::Bundle& bundle, const Plan& plan) {
   using Maybe = std::optional<decide::Decider>;
   const auto member = bundle.members.find(std::string(decide::kBlockMember));
@@ -46,8 +43,6 @@ Result<std::optional<decide::Decider>> decider_of(const bundle::Bundle& bundle, 
   TRY_ASSIGN(decide::Decider decider, decide::make_decider(std::move(block), classes));
   return Maybe(std::move(decider));
 }
-
-}  // namespace
 
 Result<BundleEngine> load_bundle_engine(const std::string& path, const EngineOptions& options) {
   constexpr std::array<std::string_view, 4> kNames = {kPlanMember, kLabelsMember,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "bundle/bundle.h"
 #include "decide/decider.h"
 #include "run/engine.h"
 
@@ -28,6 +29,11 @@ struct BundleEngine {
 // load_engine and of decide::parse_block; kInvalidInput, naming the command that makes it, if there
 // is no CPU plan or the decisions were fitted on another one.
 Result<BundleEngine> load_bundle_engine(const std::string& path, const EngineOptions& options = {});
+
+// The decision block of a bundle whose member decide.json was read; nullopt if it has none. Errors:
+// those of decide::parse_block; kInvalidInput if it was fitted on another cpu.plan or for another
+// number of classes.
+Result<std::optional<decide::Decider>> decider_of(const bundle::Bundle& bundle, const Plan& plan);
 
 // One label per line; a last newline ends the last label.
 std::vector<std::string> parse_labels(std::string_view text);

@@ -336,7 +336,9 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
   metrics.window(model.name, answer.engine, queue_seconds, answer.infer_seconds,
                  answer.decide_seconds);
   if (!answer.fallback_reason.empty()) metrics.fallback(model.name, answer.fallback_reason);
-  if (answer.conformal_set) metrics.conformal_set(model.name, answer.conformal_set->size());
+  if (answer.decision && answer.decision->conformal_set) {
+    metrics.conformal_set(model.name, answer.decision->conformal_set->size());
+  }
 }
 
 void get_oip_server(Service&, Call call) {

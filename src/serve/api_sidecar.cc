@@ -100,8 +100,8 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
   append_text(json, decision.label);
   json += ",\"probabilities\":";
   append_numbers(json, answer.probabilities, 0);
-  if (answer.conformal_set) {
-    json += fmt::format(",\"conformal_set\":[{}]", fmt::join(*answer.conformal_set, ","));
+  if (decision.conformal_set) {
+    json += fmt::format(",\"conformal_set\":[{}]", fmt::join(*decision.conformal_set, ","));
   }
   if (decision.fsq_code) json += fmt::format(",\"fsq_code\":{}", *decision.fsq_code);
   json += ",\"engine\":";

@@ -43,10 +43,6 @@ Result<void> describe(const bundle::Bundle& bundle, Model& model) {
       labels != bundle.members.end()) {
     model.labels = run::parse_labels(labels->second);
   }
-  if (const auto block = bundle.members.find(std::string(decide::kBlockMember));
-      block != bundle.members.end()) {
-    TRY_ASSIGN(model.block, decide::parse_block(block->second));
-  }
   return ok();
 }
 
@@ -69,6 +65,9 @@ Result<std::shared_ptr<Model>> load(const std::string& path, std::string name, s
     model->engines.push_back(std::move(engine));
   }
   model->decides = run::logits_output(model->plan()).ok();
+  if (model->decides) {
+    TRY_ASSIGN(model->decider, run::decider_of(bundle, model->plan()));
+  }
   return model;
 }
 
@@ -105,10 +104,16 @@ Result<WindowAnswer> answer(Model& model, size_t worker, std::span<const float> 
   if (!model.decides) return answer;
   const auto decided = std::chrono::steady_clock::now();
   TRY_ASSIGN(std::vector<run::Answer> answers,
-             run::answers_of(model.plan(), answer.outputs, model.labels));
+             run::answers_of(
+                 model.plan(), answer.outputs,
+                 {.labels = model.labels, .decider = model.decider ? &*model.decider : nullptr}));
   if (answers.size() != 1) return internal_error("outputs", "are not one row of logits");
   answer.decision = std::move(answers.front());
   answer.probabilities = softmax(answer.decision->logits);
+  if (model.decider) {
+    decide::calibrated_probabilities(model.decider->block.confidence, answer.decision->logits,
+                                     std::nullopt, answer.probabilities);
+  }
   answer.decide_seconds = seconds_since(decided);
   return answer;
 }

@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 #include "base/tensor.h"
-#include "decide/block.h"
+#include "decide/decider.h"
 #include "run/answers.h"
 #include "run/engine.h"
 
@@ -26,9 +26,9 @@ struct Model {
   std::string sha256;      // of the bundle's manifest, which names every member's, hex
   std::string hef_sha256;  // empty if the bundle holds no HEF
   std::vector<std::string> labels;
-  std::optional<decide::Block> block;
-  bool decides = false;              // the plan gives one row of logits
-  std::vector<run::Engine> engines;  // one per worker
+  std::optional<decide::Decider> decider;  // if the bundle is calibrated
+  bool decides = false;                    // the plan gives one row of logits
+  std::vector<run::Engine> engines;        // one per worker
 
   const run::Plan& plan() const { return run::plan_of(engines.front()); }
   // Of one window, without the leading 1.
@@ -45,9 +45,8 @@ struct WindowAnswer {
   // Absent for a network whose outputs are not one row of logits.
   std::optional<run::Answer> decision;
   std::vector<double> probabilities;  // calibrated if the bundle holds a decision block
-  std::optional<std::vector<int64_t>> conformal_set;  // ascending class numbers
-  std::string engine;                                 // which engine gave it: "cpu/avx2"
-  std::string fallback_reason;  // why it was not the preferred one; empty if it was
+  std::string engine;                 // which engine gave it: "cpu/avx2"
+  std::string fallback_reason;        // why it was not the preferred one; empty if it was
   double infer_seconds = 0.0;
   double decide_seconds = 0.0;
 };
