@@ -73,7 +73,7 @@ int connected(uint16_t port) {
 }
 
 // Sends the bytes as they are and reads until the server closes.
-std::string exchange(uint16_t port, std::string_view bytes) {
+std::string round_trip(uint16_t port, std::string_view bytes) {
   const int fd = connected(port);
   EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
   std::string answer;
@@ -93,7 +93,7 @@ struct Answer {
 
 Answer call(uint16_t port, const std::string& method, const std::string& target,
             const std::string& body = "", const std::string& headers = "") {
-  const std::string raw = exchange(
+  const std::string raw = round_trip(
       port, method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers +
                 "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   Answer answer;
@@ -224,14 +224,14 @@ TEST(Server, RefusesWhatIsNotHttp) {
   options.http.limits.header_bytes = 2000;
   Running running(std::move(options));
   const uint16_t port = running.server->port();
-  EXPECT_THAT(exchange(port, "\x16\x03\x01garbage\r\n\r\n"), HasSubstr(" 400 "));
-  EXPECT_THAT(exchange(port, "GET nothing HTTP/1.1\r\n\r\n"), HasSubstr(" 400 "));
-  EXPECT_THAT(exchange(port, "POST /infer HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"),
+  EXPECT_THAT(round_trip(port, "\x16\x03\x01garbage\r\n\r\n"), HasSubstr(" 400 "));
+  EXPECT_THAT(round_trip(port, "GET nothing HTTP/1.1\r\n\r\n"), HasSubstr(" 400 "));
+  EXPECT_THAT(round_trip(port, "POST /infer HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"),
               HasSubstr(" 413 "));
-  EXPECT_THAT(exchange(port, "GET / HTTP/1.1\r\nA: " + std::string(5000, 'a') + "\r\n\r\n"),
+  EXPECT_THAT(round_trip(port, "GET / HTTP/1.1\r\nA: " + std::string(5000, 'a') + "\r\n\r\n"),
               HasSubstr(" 431 "));
   EXPECT_THAT(
-      exchange(port, "POST /infer HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"),
+      round_trip(port, "POST /infer HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"),
       HasSubstr(" 400 "));
   EXPECT_EQ(call(port, "GET", "/livez").status, 200);
 }
@@ -241,13 +241,13 @@ TEST(Server, CutsOffAClientThatSendsTooSlowly) {
   options.http.limits.request = std::chrono::milliseconds(200);
   Running running(std::move(options));
   EXPECT_THAT(
-      exchange(running.server->port(), "POST /infer HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"),
+      round_trip(running.server->port(), "POST /infer HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"),
       HasSubstr(" 408 "));
 }
 
 TEST(Server, TwoRequestsInOnePacketGetTwoAnswersInOrder) {
   Running running;
-  const std::string answers = exchange(
+  const std::string answers = round_trip(
       running.server->port(),
       "GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /v2/models/net/ready HTTP/1.1\r\nHost: x\r\n"
       "Connection: close\r\n\r\n");
