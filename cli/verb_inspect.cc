@@ -9,6 +9,7 @@ namespace {
 
 struct Flags {
   std::string input;
+  deploy::HefQuestions questions;
 };
 
 std::string text_of(const Json& json, int depth) {
@@ -31,9 +32,12 @@ std::string text_of(const Json& json, int depth) {
 }
 
 Result<int> run(const Globals& globals, const Flags& flags) {
-  TRY_ASSIGN(const Json json, deploy::inspect(flags.input));
+  TRY_ASSIGN(const Json json, deploy::inspect(flags.input, flags.questions));
   print_json(globals, json);
   print(globals, text_of(json, 0));
+  for (const Json& finding : json.value("findings", Json::array())) {
+    if (finding["severity"] == "error") return kMissed;
+  }
   return kDone;
 }
 
@@ -42,9 +46,12 @@ Result<int> run(const Globals& globals, const Flags& flags) {
 void add_inspect(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<Flags>();
   CLI::App* verb =
-      add_verb(app, globals, "inspect", "what is in an .onnx, .npy, .npz or bundle",
+      add_verb(app, globals, "inspect", "what is in an .onnx, .npy, .npz, .hef or bundle",
                "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "the file")->required();
+  verb->add_option("--against", flags->questions.against, "a HEF: hold it against this bundle");
+  verb->add_option("--arch", flags->questions.arch, "a HEF: does this device load it")
+      ->check(CLI::IsMember({"hailo8", "hailo8l", "hailo15h", "hailo15m", "hailo15l", "hailo10h"}));
 }
 
 }  // namespace graupel::cli

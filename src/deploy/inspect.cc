@@ -104,7 +104,8 @@ Result<Json> describe_npz(std::string_view bytes) {
   return json;
 }
 
-Result<Json> describe(const std::string& bytes) {
+Result<Json> describe(const std::string& path, const std::string& bytes,
+                      const HefQuestions& questions) {
   if (data::looks_like_npy(bytes)) {
     TRY_ASSIGN(const Tensor tensor, data::parse_npy(bytes));
     Json json = {{"kind", "npy"}};
@@ -117,8 +118,8 @@ Result<Json> describe(const std::string& bytes) {
     if (bundle.error().code != ErrorCode::kInvalidInput) return std::move(bundle).error();
     return describe_npz(bytes);
   }
-  if (bytes.starts_with(std::string_view("\x01\x48\x45\x46", 4))) {
-    return unsupported("", "is a HEF, which this version does not read yet");
+  if (bytes.starts_with(std::string_view("\x01\x48\x45\x46", 4)) || path.ends_with(".hef")) {
+    return inspect_hef(path, bytes, questions);
   }
   TRY_ASSIGN(const onnx::ModelSummary summary, onnx::summarize_bytes(bytes));
   return describe_model(summary);
@@ -126,9 +127,9 @@ Result<Json> describe(const std::string& bytes) {
 
 }  // namespace
 
-Result<Json> inspect(const std::string& path) {
+Result<Json> inspect(const std::string& path, const HefQuestions& questions) {
   TRY_ASSIGN(const std::string bytes, read_file(path));
-  Result<Json> json = describe(bytes);
+  Result<Json> json = describe(path, bytes, questions);
   if (!json.ok()) return std::move(json).error().within(path);
   return json;
 }

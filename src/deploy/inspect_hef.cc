@@ -1,0 +1,200 @@
+// A HEF described, and held against what was promised of it. See inspect_hef.h.
+// Test: inspect_hef_test.cc.
+#include "deploy/inspect_hef.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "base/files.h"
+#include "bundle/bundle.h"
+#include "deploy/stages.h"
+
+namespace graupel::deploy {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json describe_stream(const hef::Stream& stream) {
+  const hef::Quantization& numbers = stream.quantization;
+  Json json = {{"name", stream.name}, {"order", stream.host_order}};
+  json["shape"] = stream.nms ? fmt::format("{} classes, {} boxes per class", stream.nms->classes,
+                                           stream.nms->boxes_per_class)
+                             : fmt::format("{}x{}x{} (height x width x features)", stream.height,
+                                           stream.width, stream.features);
+  json["type"] = stream.element_bytes == 4   ? "float32"
+                 : stream.element_bytes == 2 ? "uint16"
+                                             : "uint8";
+  json["frame_bytes"] = stream.frame_bytes();
+  json["scale"] = numbers.scale;
+  json["zero_point"] = numbers.zero_point;
+  json["limits"] = {numbers.limit_low, numbers.limit_high};
+  json["device_order"] = stream.device_order;
+  json["stream_index"] = stream.stream_index;
+  json["context"] = stream.context;
+  if (!stream.original_names.empty()) json["original_names"] = stream.original_names;
+  return json;
+}
+
+Json describe_group(const hef::Group& group) {
+  Json json = {{"name", group.name},
+               {"contexts", group.contexts},
+               {"form", group.net_flow ? "net-flow" : "old style"}};
+  if (group.partial_groups > 0) json["partial_groups"] = group.partial_groups;
+  if (group.contexts > 1) {
+    json["bottleneck_fps"] = "says nothing with several contexts";
+  } else {
+    json["bottleneck_fps"] = group.bottleneck_fps;
+  }
+  json["simulated_latency_ms"] = group.latency_s * 1e3;
+  json["configuration_channels"] = group.config_channels;
+  for (const hef::Stream& stream : group.inputs) json["inputs"].push_back(describe_stream(stream));
+  for (const hef::Stream& stream : group.outputs)
+    json["outputs"].push_back(describe_stream(stream));
+  return json;
+}
+
+Json describe(const hef::Hef& hef) {
+  Json json = {{"kind", "hef"}, {"architecture", hef::arch_name(hef.arch)}};
+  json["loads_on"] = hef::devices_for(hef.arch);
+  json["compiler"] = hef.compiler_version;
+  json["built"] = hef::utc_text(hef.timestamp_ms);
+  json["hailort"] = hef::oldest_runtime(hef) + " or newer 4.x";
+  json["container"] = fmt::format("version {}, {} verified", hef.header_version, hef.checksum);
+  json["file_bytes"] = hef.file_bytes;
+  json["configuration_bytes"] = hef.config_bytes;
+  json["compiler_data_bytes"] = hef.mapping_bytes;
+  for (const uint64_t type : hef.extensions)
+    json["extensions"].push_back(hef::extension_name(type));
+  for (const uint64_t type : hef.optional_extensions) {
+    json["optional_extensions"].push_back(hef::extension_name(type));
+  }
+  for (const hef::Group& group : hef.groups) json["groups"].push_back(describe_group(group));
+  return json;
+}
+
+uint64_t count_of(const Json& shape) {
+  uint64_t count = shape.is_array() && !shape.empty() ? 1 : 0;
+  for (const Json& size : shape) {
+    const bool fits = size.is_number_unsigned() && size.get<uint64_t>() < (uint64_t{1} << 32) &&
+                      count < (uint64_t{1} << 31);
+    count = fits ? count * size.get<uint64_t>() : 0;
+  }
+  return count;
+}
+
+// What a metadata file beside the HEF says of its shapes, if there is one.
+std::optional<hef::Promise> promise_beside(const std::string& path) {
+  const std::filesystem::path file(path);
+  for (const std::string& name :
+       {file.stem().string() + ".metadata.json", std::string("model_metadata.json")}) {
+    const Result<std::string> text = read_file((file.parent_path() / name).string(), 1 << 20);
+    if (!text.ok()) continue;
+    const Json json = Json::parse(*text, nullptr, false);
+    if (!json.is_object()) continue;
+    hef::Promise promise;
+    promise.source = name;
+    if (json.contains("input_shape")) promise.input_values = {count_of(json["input_shape"])};
+    if (json.contains("output_shape")) promise.output_values = {count_of(json["output_shape"])};
+    return promise;
+  }
+  return std::nullopt;
+}
+
+// What of a tensor's values the bundle's own quantiser keeps, by name.
+std::map<std::string, std::pair<double, double>> ranges_of(const bundle::Bundle& bundle) {
+  std::map<std::string, std::pair<double, double>> ranges;
+  const auto report = bundle.members.find("reports/optimize.json");
+  if (report == bundle.members.end()) return ranges;
+  const Json json = Json::parse(report->second, nullptr, false);
+  if (!json.is_object() || !json.contains("points")) return ranges;
+  for (const Json& point : json["points"]) {
+    const double scale = point.value("scale", 0.0), zero = point.value("zero_point", 0.0);
+    const bool is_signed = point.value("dtype", std::string()) == "int8";
+    const double low = ((is_signed ? -128 : 0) - zero) * scale;
+    const double high = ((is_signed ? 127 : 255) - zero) * scale;
+    ranges[point.value("tensor", std::string())] = {std::max(low, point.value("minimum", low)),
+                                                    std::min(high, point.value("maximum", high))};
+  }
+  return ranges;
+}
+
+uint64_t values_of(const ir::Value& value) {
+  // The first dimension is the batch, which a HEF does not have.
+  uint64_t count = 1;
+  for (const int64_t size : value.shape.value_or(Shape())) count *= static_cast<uint64_t>(size);
+  return count;
+}
+
+std::string producer_of(const ir::Graph& graph, ir::ValueId value) {
+  for (const ir::Node& node : graph.nodes) {
+    if (std::find(node.outputs.begin(), node.outputs.end(), value) != node.outputs.end()) {
+      return node.name;
+    }
+  }
+  return {};
+}
+
+void add_findings(const std::vector<hef::Finding>& findings, Json& json) {
+  for (const hef::Finding& finding : findings) {
+    json["findings"].push_back({{"severity", finding.severity},
+                                {"id", finding.id},
+                                {"where", finding.where},
+                                {"message", finding.message},
+                                {"fix", finding.fix}});
+  }
+}
+
+}  // namespace
+
+Result<hef::Promise> promise_of_bundle(const std::string& path) {
+  TRY_ASSIGN(const bundle::Bundle bundle, bundle::read_bundle(path));
+  const Result<ir::Graph> graph = member_graph(bundle, "device.onnx");
+  if (!graph.ok()) return Error(graph.error()).within(path);
+  const std::map<std::string, std::pair<double, double>> ranges = ranges_of(bundle);
+  hef::Promise promise;
+  promise.source = std::filesystem::path(path).filename().string();
+  for (const ir::ValueId input : graph->inputs) {
+    promise.input_values.push_back(values_of(graph->value(input)));
+    const auto range = ranges.find(graph->value(input).name);
+    if (range != ranges.end()) promise.input_ranges.push_back(range->second);
+  }
+  if (promise.input_ranges.size() != promise.input_values.size()) promise.input_ranges.clear();
+  for (const ir::ValueId output : graph->outputs) {
+    promise.output_values.push_back(values_of(graph->value(output)));
+    promise.output_nodes.push_back(producer_of(*graph, output));
+  }
+  return promise;
+}
+
+Result<Json> inspect_hef(const std::string& path, std::string_view bytes,
+                         const HefQuestions& questions) {
+  TRY_ASSIGN(const hef::Hef hef, hef::read_hef(bytes));
+  Json json = describe(hef);
+  json["findings"] = Json::array();
+  add_findings(hef::judge_hef(hef), json);
+  const std::vector<std::string> devices = hef::devices_for(hef.arch);
+  if (!questions.arch.empty() &&
+      std::find(devices.begin(), devices.end(), questions.arch) == devices.end()) {
+    add_findings({{"error", "wrong_arch", "",
+                   fmt::format("it is compiled for {}, {} does not load it",
+                               hef::arch_name(hef.arch), questions.arch),
+                   "compile with --hw-arch " + questions.arch}},
+                 json);
+  }
+  if (const std::optional<hef::Promise> beside = promise_beside(path)) {
+    json["held_against"].push_back(beside->source);
+    add_findings(hef::compare_with(hef, *beside), json);
+  }
+  if (!questions.against.empty()) {
+    TRY_ASSIGN(const hef::Promise promise, promise_of_bundle(questions.against));
+    json["held_against"].push_back(promise.source);
+    add_findings(hef::compare_with(hef, promise), json);
+  }
+  return json;
+}
+
+}  // namespace graupel::deploy

@@ -1,0 +1,78 @@
+// A HEF held against its metadata, a device and a bundle; made by the test writer.
+#include "deploy/inspect_hef.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "deploy/deploy.h"
+#include "hef/hef_writer.h"
+
+namespace graupel::deploy {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> ids(const Json& json) {
+  std::vector<std::string> list;
+  for (const Json& finding : json["findings"]) list.push_back(finding["id"]);
+  return list;
+}
+
+hef::WrittenStream output(uint64_t features) {
+  hef::WrittenStream stream;
+  stream.name = "net/out";
+  stream.output = true;
+  stream.height = stream.width = 1;
+  stream.features = features;
+  stream.format = 2;
+  return stream;
+}
+
+TEST(InspectHef, ComparesWithMetadataBesideIt) {
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "inspect_hef";
+  std::filesystem::create_directories(folder);
+  const std::string path = (folder / "net.hef").string();
+  ASSERT_TRUE(write_file_atomic((folder / "net.metadata.json").string(),
+                                R"({"input_shape":[1,9,2,100],"output_shape":[1,10]})")
+                  .ok());
+  const Result<Json> wrong = inspect_hef(path, hef::sample_hef(2, {}, output(5)), {});
+  ASSERT_TRUE(wrong.ok()) << wrong.error().message();
+  EXPECT_THAT(ids(*wrong), testing::ElementsAre("output_mismatch"));
+  const Result<Json> right = inspect_hef(path, hef::sample_hef(2, {}, output(10)), {});
+  EXPECT_THAT(ids(*right), testing::IsEmpty());
+  EXPECT_EQ((*right)["loads_on"], Json({"hailo8"}));
+}
+
+TEST(InspectHef, SaysWhichDeviceDoesNotLoadIt) {
+  const std::string bytes = hef::sample_hef(2, {}, output(5));
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l"})),
+              testing::ElementsAre("wrong_arch"));
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8"})), testing::IsEmpty());
+}
+
+TEST(InspectHef, HoldsItAgainstABundle) {
+  ParseOptions options;
+  options.target = "hailo8";
+  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx";
+  Result<Parsed> parsed = parse(model, options);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+  const std::string path = testing::TempDir() + "inspect_hef.graupel";
+  ASSERT_TRUE(bundle::write_bundle(path, *to_bundle(*parsed)).ok());
+  const Result<hef::Promise> promise = promise_of_bundle(path);
+  ASSERT_TRUE(promise.ok()) << promise.error().message();
+  EXPECT_THAT(promise->input_values, testing::ElementsAre(1800));
+  ASSERT_EQ(promise->output_values.size(), 1u);
+  const uint64_t features = promise->output_values[0];
+  const HefQuestions questions{path, ""};
+  EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features)), questions)),
+              testing::IsEmpty());
+  EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features + 1)), questions)),
+              testing::ElementsAre("output_mismatch"));
+  EXPECT_FALSE(inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", ""}).ok());
+}
+
+}  // namespace
+}  // namespace graupel::deploy
