@@ -18,3 +18,5 @@ foreach(release 4_17 4_20 4_23 5_2)
   add_dependencies(npu_test ${standin})
 endforeach()
 target_compile_definitions(npu_test PRIVATE GRAUPEL_STANDIN_FOLDER="${CMAKE_BINARY_DIR}/standin")
+# The writer of HEFs for tests computes their checksums.
+target_link_libraries(npu_test PRIVATE PkgConfig::XXHASH OpenSSL::Crypto ZLIB::ZLIB)
