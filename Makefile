@@ -31,7 +31,7 @@ test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
 # The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
-SANITIZED := base data bundle kernels run ir onnx train
+SANITIZED := base data bundle kernels run ir onnx
 asan: setup ## these rooms' tests and every fuzz corpus under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --parallel $(JOBS) --target fuzzers $(SANITIZED:%=%_test)
