@@ -80,6 +80,11 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   TRY_ASSIGN(result.calibration,
              quantize::check_calibration(original != nullptr ? *original : halves.device,
                                          original != nullptr ? windows.model : *device_windows));
+  if (windows.labels) {
+    const std::vector<quantize::CalibrationFinding> classes =
+        quantize::check_classes(*windows.labels);
+    result.calibration.insert(result.calibration.end(), classes.begin(), classes.end());
+  }
   TRY(refuse_unfit(result.calibration));
   quantize::QuantizeOptions own = options;
   own.host = halves.host;

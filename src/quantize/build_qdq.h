@@ -2,6 +2,7 @@
 // Test: build_qdq_test.cc.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct Qdq {
   std::vector<std::string> wide;    // the float tensor that holds its 16-bit numbers
   std::vector<std::string> values;  // the value itself, not rounded
 };
+
+// What choices cost at the outputs; smaller is better.
+using NoiseOf = std::function<Result<double>(const Choices&)>;
 
 // Whether the point is stored in 16 bits.
 bool is_wide(const Points& points, const Choices& choices, ir::ValueId value);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -238,6 +239,26 @@ Result<std::vector<CalibrationFinding>> check_calibration(const ir::Graph& origi
     return finding.severity == Severity::kError;
   });
   if (!broken) TRY(check_against_training(original, windows, findings));
+  return findings;
+}
+
+std::vector<CalibrationFinding> check_classes(const Tensor& labels) {
+  std::map<int64_t, size_t> counts;
+  for (const int64_t label : labels.to_int64s()) ++counts[label];
+  Findings findings;
+  if (counts.size() == 1) {
+    findings.push_back({Severity::kWarning, "single-class",
+                        fmt::format("all windows are of class {}", counts.begin()->first),
+                        "calibrate on windows of every class: the others reach values that were "
+                        "never seen"});
+    return findings;
+  }
+  for (const auto& [label, count] : counts) {
+    if (count * 100 >= labels.size()) continue;
+    findings.push_back({Severity::kInfo, "rare-class",
+                        fmt::format("class {} has {} of {} windows", label, count, labels.size()),
+                        "record more of it"});
+  }
   return findings;
 }
 

@@ -32,4 +32,8 @@ struct CalibrationFinding {
 Result<std::vector<CalibrationFinding>> check_calibration(const ir::Graph& original,
                                                           const Tensor& windows);
 
+// What the windows' class numbers say: a warning if there is one class only, and one for classes
+// that hold fewer than one window in a hundred.
+std::vector<CalibrationFinding> check_classes(const Tensor& labels);
+
 }  // namespace graupel::quantize

@@ -87,5 +87,21 @@ TEST(CalibrationCheck, TheModelKnowsItsTrainingData) {
               ElementsAre("fewer-windows-than-recommended", "unlike-training-data"));
 }
 
+TEST(CalibrationCheck, Classes) {
+  const auto ids = [](const std::vector<int64_t>& labels) {
+    std::vector<std::string> found;
+    const auto count = static_cast<int64_t>(labels.size());
+    for (const auto& finding : check_classes(Tensor::of<int64_t>({count}, labels))) {
+      found.push_back(finding.id);
+    }
+    return found;
+  };
+  EXPECT_EQ(ids({3, 3, 3}), std::vector<std::string>{"single-class"});
+  EXPECT_TRUE(ids({0, 1, 2, 1}).empty());
+  std::vector<int64_t> rare(300, 1);
+  rare[7] = 2;
+  EXPECT_EQ(ids(rare), std::vector<std::string>{"rare-class"});
+}
+
 }  // namespace
 }  // namespace graupel::quantize

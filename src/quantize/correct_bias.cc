@@ -16,24 +16,47 @@ using ir::ValueId;
 
 enum class Counted { kAll, kPositive };
 
-// Mean of exact - close per channel over windows; [N, C, ...] or [N, ..., C]. kPositive: only where
-// the exact sum is positive, because a Relu lets nothing else through.
+constexpr double kTrimmed = 0.1;  // of the windows, at either end
+
+// Mean without the most extreme windows: a window that is clipped is far off, and moving all others
+// for its sake would cost more than it gains.
+double trimmed_mean(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const auto cut = static_cast<size_t>(kTrimmed * static_cast<double>(values.size()));
+  double sum = 0.0, count = 0.0;
+  for (size_t i = cut; i + cut < values.size(); ++i) {
+    sum += values[i];
+    count += 1.0;
+  }
+  return count > 0.0 ? sum / count : 0.0;
+}
+
+// Trimmed mean over windows of exact - close per channel; [N, C, ...] or [N, ..., C]. kPositive:
+// only where the exact sum is positive, because a Relu lets nothing else through.
 std::vector<double> mean_shift(const Graph& graph, const Layer& layer, const Tensor& exact,
                                const Tensor& close, Counted counted) {
   const auto channels = static_cast<size_t>(layer.channels);
-  std::vector<double> sums(channels, 0.0), counts(channels, 0.0);
   const std::span<const float> x = exact.data<float>(), y = close.data<float>();
   const Shape& shape = graph.shape(layer.output);
   const bool channels_first = shape.size() > 2 && shape[1] == layer.channels;
   const auto windows = static_cast<size_t>(exact.shape()[0]);
-  const size_t inner = channels_first ? x.size() / windows / channels : 1;
-  for (size_t i = 0; i < x.size(); ++i) {
-    if (counted == Counted::kPositive && x[i] <= 0.0f) continue;
-    sums[i / inner % channels] += static_cast<double>(x[i]) - static_cast<double>(y[i]);
-    counts[i / inner % channels] += 1.0;
+  const size_t each = x.size() / windows;
+  const size_t inner = channels_first ? each / channels : 1;
+  std::vector<std::vector<double>> means(channels);
+  for (size_t n = 0; n < windows; ++n) {
+    std::vector<double> sums(channels, 0.0), counts(channels, 0.0);
+    for (size_t i = n * each; i < (n + 1) * each; ++i) {
+      if (counted == Counted::kPositive && x[i] <= 0.0f) continue;
+      sums[i / inner % channels] += static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      counts[i / inner % channels] += 1.0;
+    }
+    for (size_t m = 0; m < channels; ++m) {
+      if (counts[m] > 0.0) means[m].push_back(sums[m] / counts[m]);
+    }
   }
-  for (size_t m = 0; m < channels; ++m) sums[m] /= std::max(counts[m], 1.0);
-  return sums;
+  std::vector<double> shift;
+  for (std::vector<double>& values : means) shift.push_back(trimmed_mean(std::move(values)));
+  return shift;
 }
 
 bool before_relu(const Graph& graph, const ir::Uses& uses, ValueId value) {
@@ -92,8 +115,13 @@ void correct_biases_analytically(const Graph& device, const Points& points, cons
 }
 
 Result<void> correct_biases_empirically(const Graph& device, const Points& points,
-                                        const Tensor& windows, Choices& choices) {
+                                        const Tensor& windows, const NoiseOf& noise_of,
+                                        Choices& choices) {
   const ir::Uses uses = ir::find_uses(device);
+  double noise = 0.0;
+  if (noise_of) {
+    TRY_ASSIGN(noise, noise_of(choices));
+  }
   for (const Layer& layer : find_layers(device, points)) {
     const auto found = choices.weights.find(layer.node.index());
     if (found == choices.weights.end() || !can_take_bias(device, layer)) continue;
@@ -107,7 +135,15 @@ Result<void> correct_biases_empirically(const Graph& device, const Points& point
     const Counted counted =
         before_relu(device, uses, layer.output) ? Counted::kPositive : Counted::kAll;
     const std::vector<double> shift = mean_shift(device, layer, y[0], z[0], counted);
+    const WeightChoice before = found->second;
     add_to_bias(found->second, shift);
+    if (!noise_of) continue;
+    TRY_ASSIGN(const double after, noise_of(choices));
+    if (after < noise) {
+      noise = after;
+    } else {
+      found->second = before;
+    }
   }
   return ok();
 }

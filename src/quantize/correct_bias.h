@@ -15,9 +15,11 @@ void correct_biases_analytically(const ir::Graph& device, const Points& points,
                                  const Observation& seen, Choices& choices);
 
 // Empirical: layer by layer, the difference of the means of float and quantised sums, with
-// everything in front of the layer quantised and corrected already; over all of `windows`.
+// everything in front of the layer quantised and corrected already; over all of `windows`. With
+// `noise_of` a layer keeps its correction only if that grows smaller by it.
 // Errors: those of building and evaluating the graphs.
 Result<void> correct_biases_empirically(const ir::Graph& device, const Points& points,
-                                        const Tensor& windows, Choices& choices);
+                                        const Tensor& windows, const NoiseOf& noise_of,
+                                        Choices& choices);
 
 }  // namespace graupel::quantize

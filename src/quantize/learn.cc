@@ -33,7 +33,7 @@ struct Sums {
   std::vector<double> cross;    // [channels][depth]
   std::vector<double> inputs;   // [groups][depth]
   std::vector<double> outputs;  // [channels]
-  double count = 0.0;           // positions
+  double count = 0.0;           // weights of all positions
 
   explicit Sums(const Layer& layer)
       : squares(static_cast<size_t>(layer.groups * layer.depth * layer.depth), 0.0),
@@ -52,11 +52,12 @@ struct Sums {
   }
 };
 
-void add_column(Sums& sums, size_t depth, size_t group, std::span<const double> column) {
+void add_column(Sums& sums, size_t depth, size_t group, std::span<const double> column,
+                double weight) {
   double* const squares = sums.squares.data() + group * depth * depth;
   double* const inputs = sums.inputs.data() + group * depth;
   for (size_t j = 0; j < depth; ++j) {
-    const double factor = column[j];
+    const double factor = weight * column[j];
     inputs[j] += factor;
     if (factor == 0.0) continue;
     double* const row = squares + j * depth;
@@ -66,22 +67,28 @@ void add_column(Sums& sums, size_t depth, size_t group, std::span<const double> 
 
 void add_window(const Graph& device, const Layer& layer, const Tensor& x, const Tensor& y,
                 size_t step, Sums& sums) {
+  // Windows count alike: else the loudest ones decide what is rounded well.
+  double power = 0.0;
+  for (const float value : y.data<float>()) {
+    power += static_cast<double>(value) * static_cast<double>(value);
+  }
+  const double weight = 1.0 / (power / static_cast<double>(std::max<size_t>(y.size(), 1)) + 1e-12);
   const auto depth = static_cast<size_t>(layer.depth);
   const auto rows = static_cast<size_t>(layer.channels / layer.groups);
   const std::span<const float> outputs = y.data<float>();
   std::vector<double> wide(depth);
-  for_each_column(device, layer, x, step,
-                  [&](size_t group, size_t position, std::span<const float> column) {
-                    std::copy(column.begin(), column.end(), wide.begin());
-                    add_column(sums, depth, group, wide);
-                    for (size_t m = group * rows; m < (group + 1) * rows; ++m) {
-                      const double value = outputs[output_index(device, layer, m, position)];
-                      double* const cross = sums.cross.data() + m * depth;
-                      for (size_t k = 0; k < depth; ++k) cross[k] += value * wide[k];
-                      sums.outputs[m] += value;
-                    }
-                    sums.count += group == 0 ? 1.0 : 0.0;
-                  });
+  for_each_column(
+      device, layer, x, step, [&](size_t group, size_t position, std::span<const float> column) {
+        std::copy(column.begin(), column.end(), wide.begin());
+        add_column(sums, depth, group, wide, weight);
+        for (size_t m = group * rows; m < (group + 1) * rows; ++m) {
+          const double value = weight * outputs[output_index(device, layer, m, position)];
+          double* const cross = sums.cross.data() + m * depth;
+          for (size_t k = 0; k < depth; ++k) cross[k] += value * wide[k];
+          sums.outputs[m] += value;
+        }
+        sums.count += group == 0 ? weight : 0.0;
+      });
 }
 
 // Positions are skipped so that the sums stay affordable.
@@ -146,7 +153,7 @@ Normal normal_of(const Layer& layer, const Sums& sums, const std::vector<double>
   const auto depth = static_cast<size_t>(layer.depth);
   const auto group_rows = static_cast<size_t>(layer.channels / layer.groups);
   Normal normal{std::vector<float>(sums.squares.size()), std::vector<float>(sums.cross.size())};
-  const double n = std::max(sums.count, 1.0);
+  const double n = std::max(sums.count, 1e-30);
   for (size_t g = 0; g < static_cast<size_t>(layer.groups); ++g) {
     const double* const means = sums.inputs.data() + g * depth;
     const double* const squares = sums.squares.data() + g * depth * depth;
@@ -222,7 +229,7 @@ void learn_layer(const Graph& device, const Layer& layer, const Sums& sums,
   });
   const bool sets_bias = can_take_bias(device, layer);
   if (sets_bias) choice.bias.assign(channels, 0.0);
-  const double n = std::max(sums.count, 1.0);
+  const double n = std::max(sums.count, 1e-30);
   for (size_t m = 0; m < channels; ++m) {
     const double scale = choice.scales[choice.scales.size() == 1 ? 0 : m];
     double mean = 0.0;
@@ -236,14 +243,18 @@ void learn_layer(const Graph& device, const Layer& layer, const Sums& sums,
 
 }  // namespace
 
-Result<void> learn_weights(const Graph& device, const Points& points, const Tensor& windows,
-                           const LearnOptions& options, Choices& choices,
-                           std::vector<std::string>& left_out) {
+Result<Learned> learn_weights(const Graph& device, const Points& points, const Tensor& windows,
+                              const LearnOptions& options, Choices& choices) {
+  Learned learned;
+  double noise = 0.0;
+  if (options.noise_of) {
+    TRY_ASSIGN(noise, options.noise_of(choices));
+  }
   for (const Layer& layer : find_layers(device, points)) {
     const auto found = choices.weights.find(layer.node.index());
     if (found == choices.weights.end() || found->second.bits == Bits::kSixteen) continue;
     if (!layer.has_columns || layer.depth > static_cast<int64_t>(kDeepest)) {
-      left_out.push_back(device.node(layer.node).name);
+      learned.left_out.push_back(device.node(layer.node).name);
       continue;
     }
     TRY_ASSIGN(const Qdq qdq, build_qdq(device, points, choices));
@@ -251,9 +262,20 @@ Result<void> learn_weights(const Graph& device, const Points& points, const Tens
     if (!bytes) continue;  // nothing needs it
     const ScaleChoice& input = choices.scales[points.same_scale[layer.input.index()].index()];
     TRY_ASSIGN(const Sums sums, gather(device, layer, qdq.graph, *bytes, input, windows));
+    const WeightChoice before = found->second;
     learn_layer(device, layer, sums, options, found->second);
+    ++learned.layers;
+    if (options.noise_of) {
+      TRY_ASSIGN(const double after, options.noise_of(choices));
+      if (after >= noise) {
+        found->second = before;
+        continue;
+      }
+      noise = after;
+    }
+    ++learned.kept;
   }
-  return ok();
+  return learned;
 }
 
 }  // namespace graupel::quantize

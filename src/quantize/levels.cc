@@ -23,18 +23,17 @@ using ir::Graph;
 using ir::ValueId;
 
 // Multiply-adds that judging one candidate may cost: large networks are judged on fewer windows.
-constexpr double kJudgingWork = 4e9;
+constexpr double kJudgingWork = 1.25e8;
 constexpr size_t kFewestJudged = 16, kMostJudged = 128;
 constexpr size_t kBiasWindows = 64;
 constexpr size_t kEqualizingWindows = 128;
 // A step has to lessen the noise by this much: less may be chance on the windows at hand.
-constexpr double kWorthwhile = 0.98;
+constexpr double kWorthwhile = 0.93;
 constexpr size_t kRoundIterations = 1000, kLongIterations = 4000, kTuneIterations = 400;
 
 size_t judged_windows(const Graph& device) {
   const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
-  return std::clamp(static_cast<size_t>(kJudgingWork / each / kMostJudged * 4), kFewestJudged,
-                    kMostJudged);
+  return std::clamp(static_cast<size_t>(kJudgingWork / each), kFewestJudged, kMostJudged);
 }
 
 struct Search {
@@ -170,8 +169,11 @@ Result<void> correct_biases(const Tensor& windows, Search& search) {
   correct_biases_analytically(state.graph, state.points, state.seen, analytic);
   TRY(search.consider("bias correction, analytic", std::move(analytic)));
   Choices empirical = state.choices;
+  const NoiseOf search_noise = [&](const Choices& some) {
+    return search.judge(search.state.graph, some);
+  };
   TRY(correct_biases_empirically(state.graph, state.points, spread_windows(windows, kBiasWindows),
-                                 empirical));
+                                 search_noise, empirical));
   TRY(search.consider("bias correction, empirical", std::move(empirical)));
   return ok();
 }
@@ -234,13 +236,15 @@ Result<void> tune_scales(Search& search) {
   return ok();
 }
 
-Result<void> learn(const Tensor& windows, const LearnOptions& options, const std::string& what,
+Result<void> learn(const Tensor& windows, LearnOptions options, const std::string& what,
                    Search& search) {
   Choices choices = search.state.choices;
-  std::vector<std::string> left_out;
-  TRY(learn_weights(search.state.graph, search.state.points, windows, options, choices, left_out));
-  search.state.not_learned = std::move(left_out);
-  TRY(search.consider(what, std::move(choices)));
+  options.noise_of = [&](const Choices& some) { return search.judge(search.state.graph, some); };
+  TRY_ASSIGN(Learned learned,
+             learn_weights(search.state.graph, search.state.points, windows, options, choices));
+  search.state.not_learned = std::move(learned.left_out);
+  TRY(search.consider(fmt::format("{}: {} of {} layers gain", what, learned.kept, learned.layers),
+                      std::move(choices)));
   return ok();
 }
 
@@ -249,13 +253,13 @@ Result<void> learn_level(const Tensor& windows, int level, Search& search) {
   const Tensor some = spread_windows(windows, enough);
   TRY(tune_scales(search));
   if (level == 2) {
-    return learn(some, {Learning::kFinetune, kTuneIterations}, "finetuning, layer by layer",
-                 search);
+    return learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search);
   }
-  TRY(learn(some, {Learning::kAdaRound, kRoundIterations}, "AdaRound", search));
+  TRY(learn(some, {Learning::kAdaRound, kRoundIterations, nullptr}, "AdaRound", search));
   if (level == 3) return ok();
-  TRY(learn(some, {Learning::kFinetune, kTuneIterations}, "finetuning, layer by layer", search));
-  return learn(some, {Learning::kBest, kLongIterations}, "AdaRound long, best of each row", search);
+  TRY(learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search));
+  return learn(some, {Learning::kBest, kLongIterations, nullptr}, "AdaRound long, best of each row",
+               search);
 }
 
 // The layers that bear 4-bit weights best, by the noise each adds alone.

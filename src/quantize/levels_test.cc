@@ -108,7 +108,7 @@ TEST(CorrectBias, BothWaysTakeTheShiftBack) {
   ASSERT_GT(before, 0.3);
   Choices analytic = choices, empirical = choices;
   correct_biases_analytically(net.graph, points, *seen, analytic);
-  ASSERT_TRUE(correct_biases_empirically(net.graph, points, net.windows, empirical).ok());
+  ASSERT_TRUE(correct_biases_empirically(net.graph, points, net.windows, nullptr, empirical).ok());
   EXPECT_LT(error(analytic), 0.1 * before);
   EXPECT_LT(error(empirical), 0.1 * before);
 }
@@ -125,11 +125,11 @@ TEST(Learn, SumsOfALayerComeNearer) {
       output_noise(build_qdq(start->graph, start->points, start->choices)->graph, *unseen).value();
   for (const Learning learning : {Learning::kFinetune, Learning::kAdaRound, Learning::kBest}) {
     Choices choices = start->choices;
-    std::vector<std::string> left_out;
-    ASSERT_TRUE(
-        learn_weights(start->graph, start->points, windows, {learning, 100}, choices, left_out)
-            .ok());
-    EXPECT_TRUE(left_out.empty());
+    const Result<Learned> learned =
+        learn_weights(start->graph, start->points, windows, {learning, 100, nullptr}, choices);
+    ASSERT_TRUE(learned.ok());
+    EXPECT_EQ(learned->kept, 4u);
+    EXPECT_TRUE(learned->left_out.empty());
     const double after =
         output_noise(build_qdq(start->graph, start->points, choices)->graph, *unseen).value();
     EXPECT_LT(after, 0.6 * before) << static_cast<int>(learning);
@@ -210,12 +210,14 @@ TEST(Generality, DepthwiseAndResidualNetworksKeepTheirSignal) {
   uint64_t seed = 0;
   for (const ir::Graph& net : {mobilenet_like(), resnet_like()}) {
     Shape shape = net.shape(net.inputs[0]);
-    shape[0] = 64;
+    shape[0] = kMinimumWindows;
     const Tensor windows = random_tensor(++seed, shape);
-    const Result<Quantized> level1 = quantize(net, windows, at_level(1));
-    ASSERT_TRUE(level1.ok());
-    EXPECT_GT(level1->output_snr_db, 20.0);
-    EXPECT_GT(level1->noise.front().snr_db, 10.0) << level1->noise.front().node;
+    const Result<Quantized> rounded = quantize(net, windows, at_level(kRoundOnly));
+    const Result<Quantized> equal = quantize(net, windows, at_level(0));
+    ASSERT_TRUE(rounded.ok() && equal.ok());
+    EXPECT_GT(equal->output_snr_db, 20.0);
+    EXPECT_GT(equal->output_snr_db, rounded->output_snr_db + 3.0) << "rows spread over 2 orders";
+    EXPECT_GT(equal->noise.front().snr_db, 10.0) << equal->noise.front().node;
   }
 }
 

@@ -27,6 +27,8 @@ TEST(Quantize, ShippedModelKeepsItsSignal) {
   for (const Scheme scheme : {Scheme::kSymmetric, Scheme::kAsymmetric}) {
     QuantizeOptions options;
     options.scheme = scheme;
+    options.level = 0;
+    options.sensitivity_windows = 4;
     const Result<Quantized> result = quantize(device, windows, options);
     ASSERT_TRUE(result.ok()) << result.error().message();
     ASSERT_FALSE(result->noise.empty());
