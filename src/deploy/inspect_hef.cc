@@ -41,6 +41,7 @@ Json describe_stream(const hef::Stream& stream) {
 
 Json describe_group(const hef::Group& group) {
   Json json = {{"name", group.name},
+               {"networks", group.networks},
                {"contexts", group.contexts},
                {"form", group.net_flow ? "net-flow" : "old style"}};
   if (group.partial_groups > 0) json["partial_groups"] = group.partial_groups;
@@ -50,6 +51,7 @@ Json describe_group(const hef::Group& group) {
     json["bottleneck_fps"] = group.bottleneck_fps;
   }
   json["simulated_latency_ms"] = group.latency_s * 1e3;
+  if (group.fused_layers) json["fused_layers"] = "yes; their parts are listed one by one";
   json["configuration_channels"] = group.config_channels;
   for (const hef::Stream& stream : group.inputs) json["inputs"].push_back(describe_stream(stream));
   for (const hef::Stream& stream : group.outputs)
@@ -62,7 +64,11 @@ Json describe(const hef::Hef& hef) {
   json["loads_on"] = hef::devices_for(hef.arch);
   json["compiler"] = hef.compiler_version;
   json["built"] = hef::utc_text(hef.timestamp_ms);
-  json["hailort"] = hef::oldest_runtime(hef) + " or newer 4.x";
+  const std::vector<std::string> devices = hef::devices_for(hef.arch);
+  const bool is_hailo8 = std::find(devices.begin(), devices.end(), "hailo8") != devices.end();
+  json["hailort"] = is_hailo8         ? hef::oldest_runtime(hef) + " or newer 4.x"
+                    : devices.empty() ? "none"
+                                      : "5.x (4.23 refuses devices other than Hailo-8 and 8L)";
   json["container"] = fmt::format("version {}, {} verified", hef.header_version, hef.checksum);
   json["file_bytes"] = hef.file_bytes;
   json["configuration_bytes"] = hef.config_bytes;

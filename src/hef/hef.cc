@@ -38,6 +38,7 @@ struct Core {
   std::string name;
   double fps = 0.0, latency_s = 0.0;
   uint64_t config_channels = 0;
+  uint64_t layout = 0;  // of a partial group: the bitmap of its clusters
   bool transposed = false, fused = false;
   std::vector<std::string_view> contexts;
   std::vector<std::string> output_order, networks;
@@ -69,6 +70,8 @@ Result<void> read_fused(std::string_view message, Core& core) {
 
 enum class Partials { kRead, kIgnore };
 
+Result<void> read_partial(std::string_view message, std::vector<Core>& partials);
+
 Result<Core> read_core(std::string_view message, Partials partials) {
   Core core;
   Fields fields(message);
@@ -84,18 +87,30 @@ Result<Core> read_core(std::string_view message, Partials partials) {
       core.networks.push_back(name_of(field.bytes));
     }
     if (field.number == 7 && partials == Partials::kRead && core.partials.size() < kMaxGroups) {
-      Fields inner(field.bytes);
-      for (Field part; inner.next(part);) {
-        if (part.number != 1) continue;
-        TRY_ASSIGN(Core partial, read_core(part.bytes, Partials::kIgnore));
-        core.partials.push_back(std::move(partial));
-      }
-      if (inner.broken()) return broken("partial group");
+      TRY(read_partial(field.bytes, core.partials));
     }
   }
   if (fields.broken()) return broken("group");
   TRY(read_fused(fused, core));
   return core;
+}
+
+Result<void> read_partial(std::string_view message, std::vector<Core>& partials) {
+  std::string_view core, layout;
+  Fields fields(message);
+  for (Field field; fields.next(field);) {
+    if (field.number == 1) core = field.bytes;
+    if (field.number == 2) layout = field.bytes;
+  }
+  if (fields.broken()) return broken("partial group");
+  TRY_ASSIGN(Core partial, read_core(core, Partials::kIgnore));
+  Fields inner(layout);
+  for (Field field; inner.next(field);) {
+    if (field.number == 1) partial.layout = field.value;
+  }
+  if (inner.broken()) return broken("layout of clusters");
+  partials.push_back(std::move(partial));
+  return ok();
 }
 
 // ---- edge layers ----
@@ -183,6 +198,10 @@ Result<void> read_base(std::string_view message, Stream& stream) {
   if (fields.broken()) return broken("edge layer");
   if (format >= kOrders.size() || kOrders[format].empty()) {
     return corrupt(stream.name, fmt::format("has format {}, which no runtime knows", format));
+  }
+  if (stream.stream_index > 255) {
+    return corrupt(stream.name, fmt::format("has stream index {}, a runtime takes up to 255",
+                                            stream.stream_index));
   }
   stream.device_order = kOrders[format];
   stream.host_order = host_order(stream.device_order);
@@ -439,7 +458,11 @@ Result<Group> read_group(std::string_view message) {
   group.latency_s = used.latency_s;
   group.config_channels = used.config_channels;
   group.fused_layers = used.fused;
-  TRY(read_contexts(used, group));
+  // As the runtime does: streams are those of the layout with the smallest bitmap.
+  const auto smallest =
+      std::min_element(core.partials.begin(), core.partials.end(),
+                       [](const Core& a, const Core& b) { return a.layout < b.layout; });
+  TRY(read_contexts(smallest == core.partials.end() ? core : *smallest, group));
   for (const HostOp& op : host_ops) apply_host_op(op, source_of, group);
   sort_outputs(core.output_order.empty() ? used.output_order : core.output_order, group);
   return group;

@@ -95,9 +95,10 @@ TEST(Hef, PlaceholdersAreNamedAsWhatTheyAre) {
 TEST(Hef, FilesForHailo8LHoldTheGroupInPartials) {
   const Message core = group_message("net", {{edge_message({}), edge_message(output_stream())}});
   Message group = Message().message(1, Message().text(1, "outer"));
-  for (uint64_t layout = 1; layout < 3; ++layout) {
-    group.message(7, Message().message(1, core).message(2, Message().number(1, layout)));
-  }
+  // The runtime names the group by the first and takes the streams of the smallest bitmap.
+  const Message other = group_message("net", {{edge_message(output_stream())}});
+  group.message(7, Message().message(1, other).message(2, Message().number(1, 6)));
+  group.message(7, Message().message(1, core).message(2, Message().number(1, 3)));
   WrittenFile file;
   file.arch = 3;
   file.groups = {group};
@@ -111,6 +112,15 @@ TEST(Hef, FilesForHailo8LHoldTheGroupInPartials) {
   file.groups = {core};
   EXPECT_THAT(read_hef(wrap_hef(2, hef_protobuf(file), "c")).error().message(),
               HasSubstr("crashes"));
+}
+
+TEST(Hef, AStreamIndexNoRuntimeTakesIsRefused) {
+  WrittenFile file;
+  Message base = Message().number(1, 1).number(3, 1).number(5, 1).number(7, 2).number(8, 256);
+  const Message info = Message().text(1, "net/in").message(2, base);
+  file.groups = {group_message("net", {{Message().message(3, info)}})};
+  EXPECT_THAT(read_hef(wrap_hef(2, hef_protobuf(file), "c")).error().message(),
+              HasSubstr("stream index 256"));
 }
 
 TEST(Hef, ANmsOperationHidesTheOutputsItReads) {
