@@ -50,6 +50,8 @@ void add_inspect(CLI::App& app, Globals& globals) {
                "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "the file")->required();
   verb->add_option("--against", flags->questions.against, "a HEF: hold it against this bundle");
+  verb->add_option("--hailort", flags->questions.hailort,
+                   "a HEF: does this version of HailoRT read it, e.g. 4.20.0");
   verb->add_option("--arch", flags->questions.arch, "a HEF: does this device load it")
       ->check(CLI::IsMember({"hailo8", "hailo8l", "hailo15h", "hailo15m", "hailo15l", "hailo10h"}));
 }

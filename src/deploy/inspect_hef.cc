@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -154,6 +155,42 @@ void add_findings(const std::vector<hef::Finding>& findings, Json& json) {
   }
 }
 
+bool is_for_hailo8(const hef::Hef& hef) {
+  const std::vector<std::string> devices = hef::devices_for(hef.arch);
+  return std::find(devices.begin(), devices.end(), "hailo8") != devices.end();
+}
+
+// The two leading numbers of "4.20" or "4.20.0".
+Result<std::pair<int, int>> version_of(const std::string& text) {
+  int major = 0, minor = 0, end = 0;
+  const bool numbers = std::sscanf(text.c_str(), "%2d.%3d%n", &major, &minor, &end) == 2;
+  const char next = numbers ? text.c_str()[end] : 'x';
+  if (next == '\0' || next == '.') return std::pair(major, minor);
+  return invalid_input("--hailort", "is '" + text + "', expected a version such as 4.20.0");
+}
+
+Result<std::vector<hef::Finding>> judge_runtime(const hef::Hef& hef, const std::string& version) {
+  TRY_ASSIGN(const auto given, version_of(version));
+  const std::string oldest = hef::oldest_runtime(hef);
+  TRY_ASSIGN(const auto needed, version_of(oldest));
+  std::vector<hef::Finding> findings;
+  if (is_for_hailo8(hef) && given.first > 4) {
+    findings.push_back({"error", "runtime_too_new", "",
+                        fmt::format("HailoRT {} does not drive Hailo-8 and 8L", version),
+                        "install HailoRT " + oldest + " or a newer 4.x"});
+  } else if (is_for_hailo8(hef) && given < needed) {
+    findings.push_back({"error", "runtime_too_old", "",
+                        fmt::format("HailoRT {} does not read it, {} does", version, oldest),
+                        "update library, driver and firmware together"});
+  } else if (!is_for_hailo8(hef) && given.first < 5) {
+    findings.push_back({"error", "runtime_too_old", "",
+                        fmt::format("HailoRT {} drives Hailo-8 and 8L only, it is compiled for {}",
+                                    version, hef::arch_name(hef.arch)),
+                        "compile for the device that is there"});
+  }
+  return findings;
+}
+
 }  // namespace
 
 Result<hef::Promise> promise_of_bundle(const std::string& path) {
@@ -190,6 +227,10 @@ Result<Json> inspect_hef(const std::string& path, std::string_view bytes,
                                hef::arch_name(hef.arch), questions.arch),
                    "compile with --hw-arch " + questions.arch}},
                  json);
+  }
+  if (!questions.hailort.empty()) {
+    TRY_ASSIGN(const auto findings, judge_runtime(hef, questions.hailort));
+    add_findings(findings, json);
   }
   if (const std::optional<hef::Promise> beside = promise_beside(path)) {
     json["held_against"].push_back(beside->source);

@@ -14,6 +14,7 @@ namespace graupel::deploy {
 struct HefQuestions {
   std::string against;  // a bundle; empty: none
   std::string arch;     // "hailo8", "hailo8l", ...; empty: any
+  std::string hailort;  // "4.20" or "4.20.0": will this version read it; empty: any
 };
 
 // What the bundle's device part promises: sizes, input ranges (of optimize), end nodes.

@@ -48,9 +48,23 @@ TEST(InspectHef, ComparesWithMetadataBesideIt) {
 
 TEST(InspectHef, SaysWhichDeviceDoesNotLoadIt) {
   const std::string bytes = hef::sample_hef(2, {}, output(5));
-  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l"})),
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l", ""})),
               testing::ElementsAre("wrong_arch"));
-  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8"})), testing::IsEmpty());
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8", ""})), testing::IsEmpty());
+}
+
+TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
+  const auto found = [](uint32_t container, const std::string& version) {
+    return inspect_hef("x.hef", hef::sample_hef(container, {}, output(5)), {"", "", version});
+  };
+  EXPECT_THAT(ids(*found(2, "4.19.0")), testing::ElementsAre("runtime_too_old"));
+  EXPECT_THAT(ids(*found(2, "4.20")), testing::IsEmpty());
+  EXPECT_THAT(ids(*found(3, "4.20.1")), testing::ElementsAre("runtime_too_old"));
+  EXPECT_THAT(ids(*found(0, "4.17")), testing::IsEmpty());
+  EXPECT_THAT(ids(*found(0, "5.2.0")), testing::ElementsAre("runtime_too_new"));
+  for (const std::string version : {"four", "4", "4.", "4.20x", "-"}) {
+    EXPECT_FALSE(found(2, version).ok()) << version;
+  }
 }
 
 TEST(InspectHef, HoldsItAgainstABundle) {
@@ -66,12 +80,12 @@ TEST(InspectHef, HoldsItAgainstABundle) {
   EXPECT_THAT(promise->input_values, testing::ElementsAre(1800));
   ASSERT_EQ(promise->output_values.size(), 1u);
   const uint64_t features = promise->output_values[0];
-  const HefQuestions questions{path, ""};
+  const HefQuestions questions{path, "", ""};
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features)), questions)),
               testing::IsEmpty());
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features + 1)), questions)),
               testing::ElementsAre("output_mismatch"));
-  EXPECT_FALSE(inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", ""}).ok());
+  EXPECT_FALSE(inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", "", ""}).ok());
 }
 
 }  // namespace
