@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -19,6 +20,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// The shortest number that is this float: 0.0039215325, not its double's 0.003921532537788153.
+double plain(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
+
 Json describe_stream(const hef::Stream& stream) {
   const hef::Quantization& numbers = stream.quantization;
   Json json = {{"name", stream.name}, {"order", stream.host_order}};
@@ -30,9 +34,9 @@ Json describe_stream(const hef::Stream& stream) {
                  : stream.element_bytes == 2 ? "uint16"
                                              : "uint8";
   json["frame_bytes"] = stream.frame_bytes();
-  json["scale"] = numbers.scale;
-  json["zero_point"] = numbers.zero_point;
-  json["limits"] = {numbers.limit_low, numbers.limit_high};
+  json["scale"] = plain(numbers.scale);
+  json["zero_point"] = plain(numbers.zero_point);
+  json["limits"] = {plain(numbers.limit_low), plain(numbers.limit_high)};
   json["device_order"] = stream.device_order;
   json["stream_index"] = stream.stream_index;
   json["context"] = stream.context;
