@@ -133,6 +133,8 @@ void add_quantize_flags(CLI::App& verb, QuantizeFlags& flags) {
                   "use the scales in this file (docs/int8.md) and choose none");
   verb.add_flag("--no-equalization", flags.keep_ranges,
                 "leave the channels' ranges as they are, so that scales fit the float network");
+  verb.add_flag("--no-wide-ends", flags.narrow_ends,
+                "8 bits in front of a last tanh too, as `compile --emit c` needs them");
   verb.add_flag("--auto", flags.automatic,
                 "change observers and raise precision until the goals are met");
   verb.add_option("--goal-output-snr", flags.goals.output_snr_db, "dB at the outputs, for --auto")
@@ -152,6 +154,7 @@ Result<quantize::QuantizeOptions> quantize_options(const QuantizeFlags& flags) {
   options.four_bit_share = flags.compression;
   options.wide_layers = flags.wide_layers;
   options.equalization = !flags.keep_ranges;
+  options.wide_ends = !flags.narrow_ends;
   if (flags.automatic) options.goals = flags.goals;
   if (!flags.scales.empty()) {
     TRY_ASSIGN(const std::string text, read_file(flags.scales, uint64_t{256} << 20));

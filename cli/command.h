@@ -80,6 +80,7 @@ struct QuantizeFlags {
   std::vector<std::string> wide_layers;
   std::string scales;
   bool keep_ranges = false;
+  bool narrow_ends = false;
   bool automatic = false;
   quantize::Goals goals;
 };

@@ -420,7 +420,12 @@ void prepare_refinement(Refinable& r, const std::string& checkpoint) {
     supported.push_back(ir::op_type(node.op) != "Round");
   }
   r.device = cut::cut(simplified.graph, supported, {}).value().device;
-  auto quantized = quantize::quantize(r.device, r.set.train.windows, {});
+  // The float network as it is, every tensor in 8 bits: what refinement imitates.
+  quantize::QuantizeOptions options;
+  options.level = 0;
+  options.equalization = false;
+  options.wide_ends = false;
+  auto quantized = quantize::quantize(r.device, r.set.train.windows, options);
   ASSERT_TRUE(quantized.ok()) << quantized.error().message();
   r.quantized = std::move(quantized).value();
   std::string points;

@@ -131,10 +131,12 @@ void expect_right(const Result<Reply>& reply, float value) {
 }
 
 void wait_until_no_thread_hangs(const Answerer& answerer) {
-  for (int i = 0; i < 5000 && status(answerer).hung_threads > 0; ++i) {
+  // Seen once is enough: a probe that is still under way may count as one for a moment later.
+  for (int i = 0; i < 10000; ++i) {
+    if (status(answerer).hung_threads == 0) return;
     std::this_thread::sleep_for(i < 100 ? 20us : 1000us);
   }
-  EXPECT_EQ(status(answerer).hung_threads, 0);
+  ADD_FAILURE() << status(answerer).hung_threads << " threads still hang";
 }
 
 TEST(Answerer, TheDeviceAnswersWhenItCan) {

@@ -65,7 +65,6 @@ std::string common_name(TlsStream& stream) {
 int status_of(const error_code& error) {
   if (error == http::error::body_limit) return 413;
   if (error == http::error::header_limit) return 431;
-  if (error == beast::error::timeout) return 408;
   return 400;
 }
 
@@ -152,9 +151,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   // A request that cannot be read: answered once, then the connection closes, because where the
   // next request begins is not known.
   void refuse(const error_code& error, std::string_view part) {
-    if (is_gone(error) || (error == beast::error::timeout && !parser_->got_some())) {
-      return close();
-    }
+    // A socket that timed out is closed already.
+    if (is_gone(error) || error == beast::error::timeout) return close();
     keep_alive_ = false;
     head_ = false;
     lowest().expires_after(state_->options.limits.write);

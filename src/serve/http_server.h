@@ -52,7 +52,7 @@ struct Socket {
 
 struct HttpHandlers {
   std::function<void(std::shared_ptr<const Request>, Respond)> request;
-  // The answer to what is not HTTP, too large or too slow: 400, 408, 413 or 431 and a sentence.
+  // The answer to what is not HTTP or too large: 400, 413 or 431 and a sentence.
   std::function<Reply(int status, std::string what)> malformed;
   // A request to become a WebSocket: nullopt to accept it, else the answer.
   std::function<std::optional<Reply>(const Request&)> may_upgrade;

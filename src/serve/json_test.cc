@@ -18,7 +18,8 @@ TEST(Oip, ReadsEveryPartOfARequest) {
       R"({"id":"42","parameters":{"binary_data_output":true,"sequence_id":7,"sequence_start":true,
       "timeout":5000},"inputs":[{"name":"imu","datatype":"FP32","shape":[1,2,2],
       "data":[[[1,2],[3.5,-4e1]]]},{"name":"b","datatype":"FP32","shape":[2],
-      "parameters":{"binary_data_size":8}}],"outputs":[{"name":"y","parameters":{"binary_data":false}}]})",
+      "parameters":{"binary_data_size":8}}],
+      "outputs":[{"name":"y","parameters":{"binary_data":false}}]})",
       100);
   ASSERT_TRUE(request.ok()) << request.error().message();
   EXPECT_EQ(request->id, "42");

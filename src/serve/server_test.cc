@@ -240,9 +240,12 @@ TEST(Server, CutsOffAClientThatSendsTooSlowly) {
   ServeOptions options;
   options.http.limits.request = std::chrono::milliseconds(200);
   Running running(std::move(options));
-  EXPECT_THAT(
+  // The socket's own time limit is 20 s; an end of the stream before that is the server's doing.
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(
       round_trip(running.server->port(), "POST /infer HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"),
-      HasSubstr(" 408 "));
+      "");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
 }
 
 TEST(Server, TwoRequestsInOnePacketGetTwoAnswersInOrder) {

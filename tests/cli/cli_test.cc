@@ -146,6 +146,19 @@ TEST_F(Cli, AMissedBarIsExitOneAndNamed) {
   EXPECT_EQ(document(profile)["bars"].size(), 5u);
 }
 
+TEST_F(Cli, EightBitsToTheEndCanBeEmittedAsC) {
+  const std::string step = path("eight.graupel");
+  EXPECT_EQ(graupel({"parse", kModel, "-o", step}).code, 0);
+  const Finished optimized =
+      graupel({"optimize", step, "--model", kModel, "--calib", windows(), "--normalization",
+               kNormalization, "--no-wide-ends", "-o", step});
+  ASSERT_EQ(optimized.code, 0) << optimized.err;
+  ASSERT_EQ(graupel({"compile", step, "-o", step}).code, 0);
+  const Finished emitted = graupel({"compile", step, "--emit", "c", "-o", path("c")});
+  ASSERT_EQ(emitted.code, 0) << emitted.err;
+  EXPECT_THAT(*read_file(path("c/eight.h")), HasSubstr("int eight_infer("));
+}
+
 TEST_F(Cli, TheStagesOneByOneGiveWhatDeployGives) {
   const std::string step = path("step.graupel");
   const Finished parsed = graupel({"parse", kModel, "-o", step, "--svg", path("cut.svg")});
@@ -157,8 +170,6 @@ TEST_F(Cli, TheStagesOneByOneGiveWhatDeployGives) {
   EXPECT_EQ(optimized.code, 0) << optimized.err;
   EXPECT_THAT(optimized.out, HasSubstr("SNR dB"));
   EXPECT_EQ(graupel({"compile", step, "-o", step}).code, 0);
-  EXPECT_EQ(graupel({"compile", step, "--emit", "c", "-o", path("c")}).code, 0);
-  EXPECT_THAT(*read_file(path("c/step.h")), HasSubstr("int step_infer("));
   const Finished validated =
       graupel({"validate", step, "--model", kModel, "--windows", windows(), "--labels", labels(),
                "--json", "--bar", "latency_p95=1e6", "--bar", "core_latency_p95=1e6"});
