@@ -186,10 +186,17 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     }
     // While a handler thinks, nothing times out here; deadlines of work are the handler's.
     lowest().expires_never();
-    state_->handlers.request(
-        request, [self = this->shared_from_this(), loop = state_->loop](Reply reply) {
-          loop->post([self, reply = std::move(reply)]() mutable { self->write(std::move(reply)); });
+    // The answer may be given, and dropped, on another thread; whoever drops it last hands the
+    // connection back to the loop, where it ends.
+    std::shared_ptr<Connection> self = this->shared_from_this();
+    Connection* const connection = self.get();
+    const std::shared_ptr<Connection> kept(
+        connection, [self = std::move(self), loop = state_->loop](Connection*) mutable {
+          loop->post([self = std::move(self)] {});
         });
+    state_->handlers.request(request, [kept, loop = state_->loop](Reply reply) {
+      loop->post([kept, reply = std::move(reply)]() mutable { kept->write(std::move(reply)); });
+    });
   }
 
   void write(Reply reply) {

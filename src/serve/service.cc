@@ -183,7 +183,8 @@ void dispatch(Service& service, std::shared_ptr<const Request> request, Respond 
   call.request = std::move(request);
   call.received = Clock::now();
   call.request_id = request_id_of(*call.request);
-  const std::string_view method = call.request->method == "HEAD" ? "GET" : call.request->method;
+  const std::string_view sent = call.request->method;
+  const std::string_view method = sent == "HEAD" ? "GET" : sent;
   for (const Route& route : kRoutes) {
     if (route.method != method) continue;
     std::optional<std::vector<std::string>> parameters = match(route.pattern, call.request->path);
