@@ -1,10 +1,11 @@
-// graupel compile: an optimized bundle to a CPU plan.
+// graupel compile: an optimized bundle to a CPU plan, or to a HEF by the vendor's compiler.
 #include <fmt/format.h>
 
 #include <filesystem>
 
 #include "base/files.h"
 #include "cli/command.h"
+#include "cli/compile_hailo.h"
 #include "compile/emit_c.h"
 
 namespace graupel::cli {
@@ -12,6 +13,7 @@ namespace {
 
 struct Flags {
   std::string input, output, target = "cpu", emit;
+  HailoFlags hailo;
 };
 
 // model.graupel becomes model.h and model.c in the folder `output`.
@@ -30,11 +32,10 @@ Result<int> emit_sources(const Globals& globals, const Flags& flags, const run::
 }
 
 Result<int> run(const Globals& globals, const Flags& flags) {
-  if (flags.target != "cpu") {
-    return device_error("--target " + flags.target,
-                        "needs the vendor's Dataflow Compiler, which this version does not drive; "
-                        "compile device.onnx of the bundle with it, or use --target cpu");
+  if (flags.target != "cpu" || !flags.hailo.hef.empty()) {
+    return compile_hailo(globals, flags.hailo, flags.input, flags.output, flags.target);
   }
+  if (flags.output.empty()) return invalid_input("-o", "is missing: the bundle to write");
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
   const Result<run::Plan> compiled = deploy::compile(bundle);
   if (!compiled.ok()) return Error(compiled.error()).within(flags.input);
@@ -60,16 +61,17 @@ Result<int> run(const Globals& globals, const Flags& flags) {
 
 void add_compile(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<Flags>();
-  CLI::App* verb = add_verb(app, globals, "compile", "an INT8 bundle to a CPU plan",
+  CLI::App* verb = add_verb(app, globals, "compile", "an INT8 bundle to a CPU plan or a HEF",
                             "graupel compile model.graupel -o model.graupel",
                             [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "an optimized bundle")->required();
-  verb->add_option("-o,--output", flags->output, "the bundle to write, or the folder for C sources")
-      ->required();
+  verb->add_option("-o,--output", flags->output,
+                   "the bundle to write, or the folder for C sources");
   verb->add_option("--emit", flags->emit, "c: the INT8 network as C99 source instead of a bundle")
       ->check(CLI::IsMember({"c"}));
-  verb->add_option("--target", flags->target, "cpu (hailo8 and hailo8l need the vendor's compiler)")
+  verb->add_option("--target", flags->target, "cpu, hailo8 or hailo8l (the vendor's compiler)")
       ->capture_default_str();
+  add_hailo_flags(*verb, flags->hailo);
 }
 
 }  // namespace graupel::cli
