@@ -266,7 +266,9 @@ inline void add_dot_words(__m512i& sum, __m512i x, __m512i w) {
 inline void spread(const void* values, __mmask32 lanes, __m512i& low, __m512i& high) {
   const char* from = static_cast<const char*>(values);
   const __m512i a = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), from);
-  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), from + 64);
+  // As a number: where nothing is behind `values` the mask is empty, but the sum is taken.
+  const void* next = reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(values) + 64);
+  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), next);
   const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
   const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
   low = _mm512_permutex2var_epi32(a, first, b);
