@@ -266,9 +266,7 @@ inline void add_dot_words(__m512i& sum, __m512i x, __m512i w) {
 inline void spread(const void* values, __mmask32 lanes, __m512i& low, __m512i& high) {
   const char* from = static_cast<const char*>(values);
   const __m512i a = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), from);
-  // As a number: where nothing is behind `values` the mask is empty, but the sum is taken.
-  const void* next = reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(values) + 64);
-  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), next);
+  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), from + 64);
   const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
   const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
   low = _mm512_permutex2var_epi32(a, first, b);
@@ -282,8 +280,9 @@ inline void depthwise_tile(const DepthwiseRowArgs& args, int32_t p, int32_t c, _
   spread(args.bias + c, lanes, sum[0].low, sum[0].high);
 #pragma GCC unroll 4
   for (int i = 1; i < kPositions; ++i) sum[i] = sum[0];
-  const int16_t* x = args.x + p * args.x_step + c;
-  const int16_t* w = args.weights + c;
+  // Without taps there may be no weights to point into.
+  const int16_t* x = args.taps == 0 ? args.x : args.x + p * args.x_step + c;
+  const int16_t* w = args.taps == 0 ? args.weights : args.weights + c;
   for (int32_t t = 0; t < args.taps; t += 2) {
     const bool last = t + 1 == args.taps;
     const __m512i w0 = load_words(w + t * args.weight_step, lanes);
