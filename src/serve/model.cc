@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
 #include <utility>
 
 #include "bundle/bundle.h"
@@ -20,18 +19,6 @@ constexpr std::string_view kHefMember = "model.hef";
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-std::vector<double> softmax(std::span<const float> logits) {
-  const double highest = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> out;
-  double sum = 0.0;
-  for (const float logit : logits) {
-    out.push_back(std::exp(static_cast<double>(logit) - highest));
-    sum += out.back();
-  }
-  for (double& value : out) value /= sum;
-  return out;
 }
 
 Result<void> describe(const bundle::Bundle& bundle, Model& model) {
@@ -109,11 +96,10 @@ Result<WindowAnswer> answer(Model& model, size_t worker, std::span<const float> 
                  {.labels = model.labels, .decider = model.decider ? &*model.decider : nullptr}));
   if (answers.size() != 1) return internal_error("outputs", "are not one row of logits");
   answer.decision = std::move(answers.front());
-  answer.probabilities = softmax(answer.decision->logits);
-  if (model.decider) {
-    decide::calibrated_probabilities(model.decider->block.confidence, answer.decision->logits,
-                                     std::nullopt, answer.probabilities);
-  }
+  answer.probabilities.resize(answer.decision->logits.size());
+  decide::calibrated_probabilities(
+      model.decider ? model.decider->block.confidence : decide::Confidence{},
+      answer.decision->logits, std::nullopt, answer.probabilities);
   answer.decide_seconds = seconds_since(decided);
   return answer;
 }
