@@ -5,6 +5,7 @@
 // is written as null. Depth and repeated keys are judged while parsing.
 // Reference: docs/decisions.md, RFC 8259. Test: block_test.cc.
 #include "decide/block.h"
+#include "decide/names.h"
 
 #include <algorithm>
 #include <array>
@@ -17,12 +18,6 @@ namespace graupel::decide {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-struct Name {
-  T value;
-  std::string_view name;
-};
 
 constexpr Name<FsqVariant> kVariants[] = {{FsqVariant::kLucidrains2024, "lucidrains-2024"},
                                           {FsqVariant::kLucidrains2023, "lucidrains-2023"},
@@ -45,21 +40,6 @@ constexpr Name<Condition> kConditions[] = {
     {Condition::kMarginal, "marginal"}, {Condition::kClass, "class"}, {Condition::kGroup, "group"}};
 constexpr Name<EmptySets> kEmptySets[] = {{EmptySets::kKeep, "keep"},
                                           {EmptySets::kTopClass, "top-class"}};
-
-template <class T, size_t N>
-std::string_view name_of(const Name<T> (&names)[N], T value) {
-  for (const Name<T>& name : names) {
-    if (name.value == value) return name.name;
-  }
-  return "unknown";
-}
-template <class T, size_t N>
-std::optional<T> value_of(const Name<T> (&names)[N], std::string_view text) {
-  for (const Name<T>& name : names) {
-    if (name.name == text) return name.value;
-  }
-  return std::nullopt;
-}
 
 Error bad(const std::string& what) { return corrupt(std::string(kBlockMember), what); }
 

@@ -9,17 +9,13 @@
 
 #include "decide/hsmm.h"
 #include "decide/hsmm_durations.h"
+#include "decide/names.h"
 
 namespace graupel::decide {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-template <class T>
-struct Name {
-  T value;
-  std::string_view name;
-};
 constexpr Name<DurationFamily> kFamilies[] = {
     {DurationFamily::kPoisson, "poisson"},
     {DurationFamily::kNegativeBinomial, "negative-binomial"},
@@ -32,21 +28,6 @@ constexpr Name<EmissionUse> kUses[] = {{EmissionUse::kPosteriors, "posteriors"},
                                        {EmissionUse::kBoth, "both"}};
 constexpr Name<Begin> kBegins[] = {{Begin::kInside, "inside"}, {Begin::kOnset, "onset"}};
 constexpr size_t kMaxNotes = 1024, kMaxNoteBytes = 2000, kMaxMeasured = 256;
-
-template <class T, size_t N>
-std::string_view name_of(const Name<T> (&names)[N], T value) {
-  for (const Name<T>& name : names) {
-    if (name.value == value) return name.name;
-  }
-  return "unknown";
-}
-template <class T, size_t N>
-std::optional<T> value_of(const Name<T> (&names)[N], std::string_view text) {
-  for (const Name<T>& name : names) {
-    if (name.name == text) return name.value;
-  }
-  return std::nullopt;
-}
 
 constexpr const char* kWhere = "decide.json, hsmm";
 
