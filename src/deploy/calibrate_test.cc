@@ -42,8 +42,8 @@ const Example& example() {
     const std::string calib = e.folder + "/calib.npy", bundle = e.folder + "/fsq.graupel";
     EXPECT_TRUE(data::write_npy(calib, people(100, 5, 200, 11).windows).ok());
     DeployOptions options;
-    options.model = kModels + "fsq_imu.onnx";
-    options.calibration = {calib, "", kModels + "fsq_imu.normalization.json"};
+    options.model = kModels + "fsq_imu_synthetic.onnx";
+    options.calibration = {calib, "", kModels + "fsq_imu_synthetic.normalization.json"};
     options.output = bundle;
     options.report = e.folder + "/report.html";
     options.validate.profile = {.warmup_runs = 1, .runs = 5, .seconds_limit = 0.1};

@@ -19,10 +19,10 @@ class Decide : public testing::Test {
                                             "--first-subject", "300"};
     ASSERT_EQ(graupel(synth).code, 0);
     const Finished deployed =
-        graupel({"deploy", kSource + "/models/fsq_imu.onnx", "--normalization",
-                 kSource + "/models/fsq_imu.normalization.json", "--calib", windows(), "--labels",
-                 path("data/labels.npy"), "--class-names", path("data/class_names.txt"), "-o",
-                 path("m.graupel"), "--report", path("r.html")});
+        graupel({"deploy", kSource + "/models/fsq_imu_synthetic.onnx", "--normalization",
+                 kSource + "/models/fsq_imu_synthetic.normalization.json", "--calib", windows(),
+                 "--labels", path("data/labels.npy"), "--class-names", path("data/class_names.txt"),
+                 "-o", path("m.graupel"), "--report", path("r.html")});
     ASSERT_TRUE(deployed.code == 0 || deployed.code == 1) << deployed.err;
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }

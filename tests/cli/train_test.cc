@@ -22,7 +22,8 @@ class Train : public testing::Test {
     synth("train", "96", "0");
     synth("validation", "48", "50");
     fs::copy_file(path("w/train/class_names.txt"), path("w/class_names.txt"));
-    fs::copy_file(kSource + "/models/fsq_imu.normalization.json", path("w/normalization.json"));
+    fs::copy_file(kSource + "/models/fsq_imu_synthetic.normalization.json",
+                  path("w/normalization.json"));
     ASSERT_TRUE(write_file_atomic(path("t.toml"),
                                   "[network]\nhidden = 8\n[[network.layer]]\nchannels = 8\n"
                                   "kernel = [1, 5]\nstride = [1, 2]\n[[network.layer]]\n"
