@@ -161,6 +161,16 @@ TEST_F(Train, WithoutLibtorchOneLineNamesThePackage) {
   const std::string err = bytes("err");
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1);
   EXPECT_FALSE(fs::exists(path("x")));
+  // doctor says the same beforehand.
+  ASSERT_EQ(std::system((alone + " doctor >" + path("out")).c_str()), 0);
+  EXPECT_THAT(bytes("out"), testing::ContainsRegex("missing +training .*libtorch-dev"));
+}
+
+TEST_F(Train, DoctorSaysWhetherThereIsTraining) {
+  const Finished doctor = graupel({"doctor", "--json"});
+  const Json row = document(doctor).back();
+  EXPECT_EQ(row["what"], "training (libtorch)");
+  EXPECT_EQ(row["found"], has_libtorch());
 }
 
 TEST_F(Train, BadInputIsOneLine) {
