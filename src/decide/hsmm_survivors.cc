@@ -239,9 +239,6 @@ Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables) {
   survivors.most_nodes = 4 * states * maximum + 64;
   survivors.nodes.reserve(survivors.most_nodes + states);
   survivors.free_nodes.reserve(survivors.most_nodes + states);
-  survivors.nodes.emplace_back();
-  survivors.ended.assign(states, kNever);
-  survivors.ended_node.assign(states, 0);
   survivors.best_transition.assign(states * states, kNever);
   survivors.worst_transition.assign(states * states, 0.0);
   for (size_t i = 0; i < survivors.tables->log_transition.size(); ++i) {
@@ -251,7 +248,21 @@ Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables) {
     worst = std::min(worst, survivors.tables->log_transition[i]);
   }
   fill_advantages(survivors);
+  restart(survivors);
   return survivors;
+}
+
+void restart(HsmmSurvivors& survivors) {
+  const size_t states = survivors.tables->states;
+  survivors.windows = 0;
+  survivors.forced = 0;
+  survivors.root = 0;
+  survivors.committed.clear();
+  for (auto& open : survivors.open) open.clear();
+  survivors.nodes.assign(1, {});
+  survivors.free_nodes.clear();
+  survivors.ended.assign(states, kNever);
+  survivors.ended_node.assign(states, 0);
 }
 
 void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context) {

@@ -55,6 +55,8 @@ struct HsmmSurvivors {
 
 // Error kInvalidInput: states x D^2 above 4e8, whose tables would take too long to make.
 Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables);
+// A new recording begins.
+void restart(HsmmSurvivors& survivors);
 void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context = 0);
 // The recording ends (right-censored): the segments not committed yet.
 std::vector<Segment> finish(const HsmmSurvivors& survivors);

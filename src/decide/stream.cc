@@ -93,8 +93,32 @@ Stream start_stream(const Decider& decider, uint64_t seed) {
   return stream;
 }
 
+Result<Stream> start_recording(const Decider& decider, const SequenceOptions& options,
+                               size_t digits, uint64_t seed) {
+  if (decider.sequence == nullptr) {
+    return invalid_input(std::string(kBlockMember),
+                         "has no HSMM, so there is no state that lasts; fit one with graupel "
+                         "calibrate --hsmm or graupel hsmm");
+  }
+  const Emission& emission = decider.sequence->model.emission;
+  if (emission.use != EmissionUse::kPosteriors && digits != emission.levels.size()) {
+    return invalid_input(std::string(kBlockMember),
+                         "its HSMM reads " + std::to_string(emission.levels.size()) +
+                             " FSQ digits, the network gives " + std::to_string(digits) +
+                             ": fit it again on this bundle");
+  }
+  Stream stream = start_stream(decider, seed);
+  TRY_ASSIGN(stream.sequence, start_sequence(decider.sequence, options));
+  return stream;
+}
+
+void restart_recording(Stream& stream) {
+  if (stream.sequence) restart(*stream.sequence);
+}
+
 StreamDecision decide_next(const Decider& decider, std::span<const float> logits,
-                           std::optional<int64_t> group, Stream& stream) {
+                           std::optional<int64_t> group, Stream& stream,
+                           std::span<const int64_t> digits) {
   const Block& block = decider.block;
   WindowContext context;
   context.group = group;
@@ -109,6 +133,10 @@ StreamDecision decide_next(const Decider& decider, std::span<const float> logits
     observe_drift(*block.drift, 1.0 - result.decision.probability, stream.drift);
     result.log_wealth = stream.drift.log_wealth;
     result.drift_alarm = stream.drift.alarm;
+  }
+  if (stream.sequence) {
+    result.sequence =
+        step(*stream.sequence, result.decision.probabilities, result.decision.finite, digits);
   }
   return result;
 }

@@ -9,6 +9,7 @@
 
 #include "decide/decider.h"
 #include "decide/hsmm_filter.h"
+#include "decide/sequence.h"
 
 namespace graupel::deploy {
 namespace {
@@ -43,6 +44,18 @@ std::vector<Segment> runs_of(const std::vector<double>& probability, size_t stat
   }
   segments.back().cut_at_end = true;
   return decide::with_confidence(std::move(segments), probability, states);
+}
+
+// What a stream takes of each window, too.
+std::vector<double> evidence_of(const decide::Emission& emission,
+                                const std::vector<double>& probabilities, size_t states) {
+  std::vector<double> evidence(probabilities.size());
+  const std::span<const double> rows(probabilities);
+  for (size_t at = 0; at < rows.size(); at += states) {
+    decide::window_evidence(emission, rows.subspan(at, states), true, {},
+                            std::span<double>(evidence).subspan(at, states));
+  }
+  return evidence;
 }
 
 // The answers as they come in a stream. The last windows of a lag get what there is to know.
@@ -97,20 +110,18 @@ void compare(const Stretch& stretch, const std::vector<double>& probabilities,
 }
 
 // The model for the recordings' hop, and what has to be said about it.
-Result<decide::Hsmm> model_for(const decide::Hsmm& model, const Recordings& recordings,
-                               std::vector<std::string>& notes) {
-  if (model.rate_hz > 0.0 && recordings.rate_hz > 0.0 && model.rate_hz != recordings.rate_hz) {
-    return invalid_input("--rate", fmt::format("is {:g} Hz, the HSMM was fitted on windows of "
-                                               "{:g} Hz",
-                                               recordings.rate_hz, model.rate_hz));
+Result<std::shared_ptr<const decide::SequenceModel>> model_for(const decide::Hsmm& model,
+                                                               const Recordings& recordings,
+                                                               std::vector<std::string>& notes) {
+  TRY_ASSIGN(auto made,
+             decide::make_sequence_model(model, recordings.hop_samples, recordings.rate_hz));
+  if (made->rescaled) {
+    notes.push_back(
+        fmt::format("the HSMM was fitted at a hop of {} samples; its durations and the "
+                    "weight of a window are rescaled to {}",
+                    model.hop_samples, recordings.hop_samples));
   }
-  if (model.hop_samples == 0 || model.hop_samples == recordings.hop_samples) return model;
-  notes.push_back(
-      fmt::format("the HSMM was fitted at a hop of {} samples; its durations and the "
-                  "weight of a window are rescaled to {}",
-                  model.hop_samples, recordings.hop_samples));
-  return decide::rescaled(
-      model, static_cast<double>(recordings.hop_samples) / static_cast<double>(model.hop_samples));
+  return made;
 }
 
 }  // namespace
@@ -142,8 +153,8 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   timeline.window_s =
       timeline.seconds ? static_cast<double>(recordings.window_samples) / recordings.rate_hz : 1.0;
   timeline.notes = recordings.notes;
-  TRY_ASSIGN(const decide::Hsmm model, model_for(hsmm.model, recordings, timeline.notes));
-  const size_t states = model.states();
+  TRY_ASSIGN(const auto sequence, model_for(hsmm.model, recordings, timeline.notes));
+  const size_t states = sequence->tables->states;
   if (states != recordings.classes) {
     return invalid_input("HSMM", fmt::format("has {} states, the network {} classes; fit it again",
                                              states, recordings.classes));
@@ -151,20 +162,18 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   for (size_t s = 0; s < states; ++s) {
     timeline.labels.push_back(s < labels.size() ? labels[s] : fmt::format("class {}", s));
   }
-  if (model.emission.use != decide::EmissionUse::kPosteriors) {
+  if (sequence->model.emission.use != decide::EmissionUse::kPosteriors) {
     return unsupported("HSMM",
                        "reads FSQ codes, which decode does not give it; fit one on "
                        "posteriors");
   }
-  TRY_ASSIGN(decide::HsmmTables made, decide::make_hsmm_tables(model));
-  const auto tables = std::make_shared<const decide::HsmmTables>(std::move(made));
   for (const Stretch& stretch : recordings.stretches) {
     const std::vector<double> probabilities =
         probabilities_of(hsmm.block.confidence, stretch, states);
-    TRY_ASSIGN(const std::vector<double> emissions,
-               decide::log_emissions(model, probabilities, {}, stretch.windows));
+    const std::vector<double> emissions =
+        evidence_of(sequence->model.emission, probabilities, states);
     DecodedStretch decoded{stretch.subject, stretch.start_s, stretch.windows, {}};
-    TRY_ASSIGN(decoded.segments, segments_of(tables, emissions, options));
+    TRY_ASSIGN(decoded.segments, segments_of(sequence->tables, emissions, options));
     compare(stretch, probabilities, decoded.segments, states, timeline);
     timeline.stretches.push_back(std::move(decoded));
   }
