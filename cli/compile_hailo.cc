@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/files.h"
 #include "base/text.h"
+#include "deploy/json.h"
 
 namespace graupel::cli {
 namespace {
@@ -77,25 +79,29 @@ Result<int> write_kit(const Globals& globals, const HailoFlags& flags,
 Result<int> adopt(const Globals& globals, bundle::Bundle& bundle, const std::string& hef,
                   const deploy::AdoptOptions& options, const std::string& output,
                   std::vector<hailo::Finding> findings, Json json) {
-  TRY_ASSIGN(const std::vector<hailo::Finding> judged, deploy::adopt_hef(bundle, hef, options));
-  findings.insert(findings.end(), judged.begin(), judged.end());
+  TRY_ASSIGN(const deploy::Adopted adopted, deploy::adopt_hef(bundle, hef, options));
+  findings.insert(findings.end(), adopted.findings.begin(), adopted.findings.end());
   TRY(bundle::write_bundle(output, bundle));
   show_findings(globals, findings);
   json["findings"] = deploy::hailo_findings_json(findings);
   json["hef_bytes"] = hef.size();
+  json["bars"] = deploy::judgements_json(adopted.judgements);
   print_json(globals, json);
   print(globals, fmt::format("model.hef {} B, in {}\n", hef.size(), output));
-  for (const hailo::Finding& finding : findings) {
-    if (finding.severity != hailo::Severity::kInfo) return kMissed;
-  }
-  return kDone;
+  const int verdict = show_verdict(globals, adopted.judgements);
+  const bool doubts = std::any_of(findings.begin(), findings.end(), [](const auto& finding) {
+    return finding.severity != hailo::Severity::kInfo;
+  });
+  return doubts ? kMissed : verdict;
 }
 
 Result<int> bring_home(const Globals& globals, const HailoFlags& flags, const std::string& input,
                        const std::string& output, const std::string& target) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(input));
   TRY_ASSIGN(const std::string hef, read_file(flags.hef));
-  deploy::AdoptOptions options{target == "cpu" ? "" : target, "compile --hef", ""};
+  TRY_ASSIGN(const std::vector<validate::Bar> bars,
+             validate::with_limits(deploy::hef_bars(), flags.bars));
+  const deploy::AdoptOptions options{target == "cpu" ? "" : target, "compile --hef", "", bars};
   Result<int> code = adopt(globals, bundle, hef, options, output, {}, Json::object());
   if (!code.ok()) return std::move(code).error().within(flags.hef);
   return code;
@@ -134,6 +140,8 @@ Result<int> compile_hailo(const Globals& globals, HailoFlags flags, const std::s
     return invalid_input("--target " + target, "is none of cpu, hailo8, hailo8l");
   }
   TRY(fill_options(flags, target));
+  TRY_ASSIGN(const std::vector<validate::Bar> bars,
+             validate::with_limits(deploy::hef_bars(), flags.bars));
   // What is missing on this machine is said before the windows are asked for.
   hailo::Tool tool;
   if (flags.kit.empty()) {
@@ -148,7 +156,7 @@ Result<int> compile_hailo(const Globals& globals, HailoFlags flags, const std::s
   std::vector<hailo::Finding> findings = made.findings;
   findings.insert(findings.end(), driven.log.findings.begin(), driven.log.findings.end());
   print(globals, deploy::driven_text(driven));
-  return adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version},
+  return adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version, bars},
                output, std::move(findings), deploy::driven_json(driven));
 }
 
@@ -178,6 +186,7 @@ void add_hailo_flags(CLI::App& verb, HailoFlags& flags) {
   text("--kit", flags.kit, "write all files for compiling elsewhere into this folder");
   text("--hef", flags.hef, "a HEF compiled elsewhere: check it and put it into the bundle");
   text("--work", flags.work, "folder of intermediate files and logs (default: OUTPUT.dfc)");
+  text("--bar", flags.bars, "of the HEF: ID=LIMIT, e.g. hef_latency=5 (repeatable)");
   text("--stage-timeout", flags.timeout_minutes, "minutes a stage may take");
   verb.add_flag("--fresh", flags.fresh, "run every stage, changed or not")
       ->group("The vendor's compiler (hailo8, hailo8l)");
