@@ -168,6 +168,37 @@ TEST_F(Dfc, FailuresNameCauseAndRemedy) {
   }
 }
 
+// An earlier cut changes the host part, the scales and the plan: all of them are made again.
+TEST_F(Dfc, ARecommendedCutIsTakenWhenAccepted) {
+  const std::string earlier = "/project/Gemm";
+  std::vector<std::string> words = {"compile", path("c.graupel"), "--target", "hailo8",
+                                    "--calib", windows(),         "-o",       path("rec.graupel")};
+  ASSERT_EQ(graupel({"compile", "-q", path("m.graupel"), "-o", path("c.graupel")}).code, 0);
+  std::vector<std::string> environment = settings("recommendation");
+  environment.push_back("GRAUPEL_STANDIN_RECOMMENDS=" + earlier);
+  const Finished refused = graupel(words, environment);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--accept-recommendation"));
+  calls();
+  words.push_back("--accept-recommendation");
+  const Finished run = graupel(words, environment);
+  EXPECT_EQ(run.code, 0) << run.out << run.err;
+  EXPECT_THAT(run.err, HasSubstr("cut-accepted"));
+  EXPECT_EQ(calls(), "parser\nparser\noptimize\ncompiler\n");
+  const Result<bundle::Bundle> bundle = bundle::read_bundle(path("rec.graupel"));
+  ASSERT_TRUE(bundle.ok());
+  EXPECT_EQ(bundle->manifest.provenance["recut"]["end_nodes"][0], earlier);
+  EXPECT_TRUE(bundle->members.contains("model.hef"));
+  // The new bundle answers as the old one does where INT8 allows, and every bar about it holds.
+  const Finished validated = graupel({"validate", path("rec.graupel"), "--model",
+                                      kSource + "/models/fsq_imu.onnx", "--windows", windows()});
+  EXPECT_THAT(validated.out, HasSubstr("whole vs halves, differing outputs"));
+  EXPECT_THAT(validated.err, Not(HasSubstr("recombined_mismatches")));
+  EXPECT_THAT(validated.err, Not(HasSubstr("plan_mismatches")));
+  const Finished inspected = graupel({"run", path("rec.graupel"), "--windows", windows(), "-q"});
+  EXPECT_EQ(inspected.code, 0) << inspected.err;
+}
+
 TEST_F(Dfc, RandomCalibrationOnlyInSoManyWords) {
   const Finished none =
       graupel({"compile", path("m.graupel"), "--target", "hailo8", "-o", path("r.graupel")},

@@ -131,14 +131,18 @@ int parser(const Call& call, const std::string& scenario) {
     return usage("the stand-in expects --har-path and --hw-arch");
   }
   say("[info] Translation started on ONNX model net");
-  if (scenario == "recommendation") {
+  const std::vector<std::string>& ends = call.flags.at("--end-node-names");
+  const std::string recommended = setting("GRAUPEL_STANDIN_RECOMMENDS");
+  const bool taken = std::find(ends.begin(), ends.end(), recommended) != ends.end();
+  if (scenario == "recommendation" && !taken) {
     say("hailo_sdk_client.ParsingWithRecommendationException: Parsing failed. The errors found in "
         "the graph are:");
     say(" UnsupportedOperationError in op /fsq/Round: Round operation is unsupported");
-    say("Please try to parse the model again, using these end node names: /fsq/Sub");
+    say("Please try to parse the model again, using these end node names: " +
+        (recommended.empty() ? "/fsq/Sub" : recommended));
     return 1;
   }
-  for (const std::string& node : call.flags.at("--end-node-names")) {
+  for (const std::string& node : ends) {
     if (model.find(node) != model.npos) continue;
     say("InvalidHNError: The original node name " + node +
         " in end_node_names is missing in the HN");
