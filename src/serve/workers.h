@@ -32,6 +32,7 @@ class Workers {
   // From any thread.
   [[nodiscard]] bool submit(Job job);
   size_t waiting() const;
+  bool is_full() const { return waiting() >= waiting_limit_; }
   size_t threads() const { return threads_.size(); }
   // Finishes what is queued, then ends the threads.
   void stop();
