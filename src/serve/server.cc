@@ -83,6 +83,7 @@ void Server::drain() {
   if (service_->draining) return;
   service_->draining = true;
   log_text(*service_, "info", "draining", "answering what was received");
+  service_->stopping();
   http_->drain();
   stop_when_idle(Clock::now() + service_->options.drain);
 }

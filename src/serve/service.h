@@ -65,6 +65,7 @@ struct Service {
   RateLimits rate_limits;
   bool draining = false;
   std::function<size_t()> connections = [] { return size_t{0}; };
+  std::function<void()> stopping = [] {};  // told once, when draining begins
   Workers loader{1, 64};  // loads models; with `workers` last, so that threads end before the rest
   Workers workers;
 };
