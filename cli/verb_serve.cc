@@ -29,6 +29,7 @@ Result<int> run(const Globals& globals, const ServeFlags& flags) {
   serve::ServeOptions options = flags.options;
   options.deadline = std::chrono::milliseconds(flags.deadline_ms);
   options.drain = std::chrono::milliseconds(flags.drain_ms);
+  options.sessions.idle = std::chrono::seconds(flags.session_idle_s);
   for (const std::string& bundle : flags.bundles) {
     TRY_ASSIGN(serve::ModelSource source, serve::parse_model_source(bundle));
     options.models.push_back(std::move(source));

@@ -60,6 +60,7 @@ void get_metrics(Service& service, Call call) {
   Gauges gauges;
   gauges.queue_waiting = static_cast<int64_t>(service.workers.waiting());
   gauges.connections = static_cast<int64_t>(service.connections());
+  gauges.sessions = static_cast<int64_t>(service.sessions.open.size());
   gauges.models_loaded = static_cast<int64_t>(service.models.count());
   gauges.uptime_seconds = uptime_seconds(service);
   gauges.process = process_use();

@@ -337,7 +337,9 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
              double queue_seconds) {
   metrics.window(model.name, answer.engine, queue_seconds, answer.infer_seconds,
                  answer.decide_seconds);
-  if (!answer.fallback_reason.empty()) metrics.fallback(model.name, answer.fallback_reason);
+  if (!answer.fallback_reason.empty()) {
+    metrics.fallback(model.name, answer.fallback_reason, answer.engine);
+  }
   if (answer.decision && answer.decision->conformal_set) {
     metrics.conformal_set(model.name, answer.decision->conformal_set->size());
   }

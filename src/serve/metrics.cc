@@ -13,7 +13,9 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <iterator>
+#include <mutex>
 #include <vector>
 
 #include "base/text.h"
@@ -123,6 +125,28 @@ std::string process_text(const ProcessUse& use) {
                            count(use.resident_bytes));
 }
 
+// Adds the family's histograms, or those of one model, bucket by bucket.
+void add_family(const MetricFamily& family, std::string_view model, HistogramView& view) {
+  for (const ClientMetric& metric : family.metric) {
+    const bool wanted =
+        model.empty() || std::any_of(metric.label.begin(), metric.label.end(), [&](const auto& l) {
+          return l.name == "model" && l.value == model;
+        });
+    if (!wanted) continue;
+    const auto& buckets = metric.histogram.bucket;
+    view.counts.resize(buckets.size());
+    view.bounds.clear();
+    uint64_t below = 0;
+    for (size_t i = 0; i < buckets.size(); ++i) {
+      view.counts[i] += buckets[i].cumulative_count - below;
+      below = buckets[i].cumulative_count;
+      if (std::isfinite(buckets[i].upper_bound)) view.bounds.push_back(buckets[i].upper_bound);
+    }
+    view.count += metric.histogram.sample_count;
+    view.sum += metric.histogram.sample_sum;
+  }
+}
+
 }  // namespace
 
 struct Metrics::State {
@@ -173,6 +197,16 @@ struct Metrics::State {
   GaugesOf& wealth = gauges("graupel_drift_wealth_ratio",
                             "Exchangeability martingale of the last stream that was judged");
   Counters& sessions = counters("graupel_sessions_total", "Sessions, by stage");
+  Counters& samples = counters("graupel_samples_total", "Samples that sessions received");
+  Counters& samples_dropped =
+      counters("graupel_samples_dropped_total", "Samples that no window can use, by reason");
+  Counters& windows_skipped =
+      counters("graupel_windows_skipped_total", "Windows of sessions without an answer, by reason");
+  Histograms& session_seconds =
+      histograms("graupel_session_window_duration_seconds",
+                 "From the arrival of a window's last sample to its answer");
+  mutable std::mutex events_mutex;
+  std::deque<FallbackEvent> events;
   Counters& loads = counters("graupel_model_loads_total", "Loads of a model, by result");
   GaugesOf& model_info = gauges("graupel_model_info", "1 for each model that was loaded");
   GaugesOf& engine = gauges("graupel_engine_state_info", "1 for the state an engine is in");
@@ -244,9 +278,20 @@ void Metrics::health_check(bool healthy) {
   state_->hailo_health.Add({{"status", healthy ? "healthy" : "unhealthy"}}).Increment();
 }
 
-void Metrics::fallback(std::string_view model, std::string_view reason) {
+void Metrics::fallback(std::string_view model, std::string_view reason, std::string_view engine) {
   state_->fallbacks.Add({{"model", std::string(model)}, {"reason", std::string(reason)}})
       .Increment();
+  const auto now = std::chrono::system_clock::now();
+  const std::lock_guard lock(state_->events_mutex);
+  auto& events = state_->events;
+  if (!events.empty() && events.back().model == model && events.back().reason == reason &&
+      events.back().engine == engine) {
+    events.back().last_at = now;
+    ++events.back().count;
+    return;
+  }
+  if (events.size() >= kFallbackEvents) events.pop_front();
+  events.push_back({now, now, 1, std::string(model), std::string(reason), std::string(engine)});
 }
 
 void Metrics::refused(std::string_view reason) {
@@ -268,6 +313,24 @@ void Metrics::session(std::string_view stage) {
   state_->edgeinfer_sessions.Add({{"stage", std::string(stage)}}).Increment();
 }
 
+void Metrics::samples(uint64_t count) {
+  state_->samples.Add({}).Increment(static_cast<double>(count));
+}
+
+void Metrics::samples_dropped(std::string_view reason, uint64_t count) {
+  state_->samples_dropped.Add({{"reason", std::string(reason)}})
+      .Increment(static_cast<double>(count));
+}
+
+void Metrics::window_skipped(std::string_view reason) {
+  state_->windows_skipped.Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void Metrics::session_window(std::string_view model, double latency_seconds) {
+  state_->session_seconds.Add({{"model", std::string(model)}}, seconds_buckets())
+      .Observe(latency_seconds);
+}
+
 void Metrics::model_loaded(std::string_view model, std::string_view version,
                            std::string_view sha256, bool succeeded) {
   state_->loads.Add({{"model", std::string(model)}, {"result", succeeded ? "success" : "failure"}})
@@ -285,6 +348,33 @@ void Metrics::engine_state(std::string_view engine, std::string_view state) {
     state_->engine.Add({{"engine", std::string(engine)}, {"state", std::string(each)}})
         .Set(each == state ? 1 : 0);
   }
+}
+
+std::vector<FallbackEvent> Metrics::fallback_events() const {
+  const std::lock_guard lock(state_->events_mutex);
+  return {state_->events.begin(), state_->events.end()};
+}
+
+HistogramView Metrics::histogram(std::string_view family, std::string_view model) const {
+  HistogramView view;
+  for (const MetricFamily& each : state_->registry.Collect()) {
+    if (each.name == family) add_family(each, model, view);
+  }
+  return view;
+}
+
+double quantile(const HistogramView& histogram, double share) {
+  const double wanted = share * static_cast<double>(histogram.count);
+  double below = 0.0;
+  for (size_t i = 0; i < histogram.bounds.size(); ++i) {
+    const auto here = static_cast<double>(histogram.counts[i]);
+    if (below + here >= wanted && here > 0.0) {
+      const double low = i > 0 ? histogram.bounds[i - 1] : 0.0;
+      return low + (histogram.bounds[i] - low) * (wanted - below) / here;
+    }
+    below += here;
+  }
+  return histogram.count > 0 && !histogram.bounds.empty() ? histogram.bounds.back() : 0.0;
 }
 
 std::string Metrics::text(const Gauges& gauges) const {

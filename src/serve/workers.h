@@ -34,6 +34,7 @@ class Workers {
   [[nodiscard]] bool submit(Job job);
   size_t waiting() const;
   uint64_t done() const;  // jobs that were run or told that they are late
+  bool is_full() const { return waiting() >= waiting_limit_; }
   size_t threads() const { return threads_.size(); }
   // Finishes what is queued, then ends the threads.
   void stop();
