@@ -18,6 +18,8 @@ namespace graupel::serve {
 namespace {
 
 constexpr Route kRoutes[] = {
+    {"GET", "/", Role::kAnyone, ErrorForm::kProblem, &get_page},
+    {"GET", "/page/{file}", Role::kAnyone, ErrorForm::kProblem, &get_page_file},
     {"GET", "/healthz", Role::kAnyone, ErrorForm::kSidecar, &get_healthz},
     {"GET", "/livez", Role::kAnyone, ErrorForm::kProblem, &get_livez},
     {"GET", "/readyz", Role::kAnyone, ErrorForm::kProblem, &get_readyz},

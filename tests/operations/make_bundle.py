@@ -4,6 +4,8 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import zipfile
 
 command, bundle = sys.argv[1:3]
 model = str(pathlib.Path(__file__).resolve().parents[2] / "models" / "fsq_imu_dsads")
@@ -24,3 +26,8 @@ run("deploy", model + ".onnx", "--normalization", model + ".normalization.json",
     model + ".class_names.txt", "--calib", model + ".calibration.npz", "--validate",
     model + ".test.npz", "-o", bundle)
 run("calibrate", bundle, "--data", model + ".calibration.npz", "-o", bundle)
+# How long behaviours last, from the test windows as if they were one recording.
+with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(model + ".test.npz") as archive:
+    archive.extractall(folder)
+    run("hsmm", bundle, folder + "/x.npy", "--labels", folder + "/y.npy", "--hop", "50", "--rate", "100",
+        "-o", bundle)
