@@ -27,6 +27,10 @@ void add_serve_flags(CLI::App& command, ServeFlags& all) {
   verb->add_option("--rate", options.rate_per_second, "requests per second and key; 0: no limit")
       ->capture_default_str();
   verb->add_option("--rate-burst", options.rate_burst, "requests at once")->capture_default_str();
+  verb->add_option("--connections", options.http.limits.connections,
+                   "open at once; more are closed")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   verb->add_option("--cors", options.cors_origins, "origins whose pages may read answers");
   verb->add_option("--tls-certificate", options.http.tls.certificate_file, "PEM chain: HTTPS");
   verb->add_option("--tls-key", options.http.tls.key_file, "its PEM key");

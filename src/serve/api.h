@@ -11,6 +11,10 @@ void get_livez(Service& service, Call call);    // 200 while the process works
 void get_readyz(Service& service, Call call);   // 200 while new work is welcome
 void get_metrics(Service& service, Call call);
 
+// api_page.cc: the dashboard.
+void get_page(Service& service, Call call);
+void get_page_file(Service& service, Call call);
+
 // api_sidecar.cc: EdgeInfer's MODEL_BACKEND_URL.
 void post_sidecar_infer(Service& service, Call call);
 

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "serve/process.h"
+
 namespace graupel::serve {
 
 // Numbers that are read when Prometheus asks, on the loop's thread.
@@ -23,6 +25,7 @@ struct Gauges {
   int64_t sessions = 0;
   int64_t models_loaded = 0;
   double uptime_seconds = 0.0;
+  ProcessUse process;
 };
 
 struct HistogramView {
@@ -48,10 +51,13 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
+  void begun();  // a request is being answered; request() ends it
   // `route` is a route's pattern, never a path.
   void request(std::string_view route, std::string_view method, int status, double seconds);
   void window(std::string_view model, std::string_view engine, double queue_seconds,
               double infer_seconds, double decide_seconds);
+  void parsed(std::string_view form, double seconds);  // "json" or "binary"
+  void health_check(bool healthy);
   void fallback(std::string_view model, std::string_view reason, std::string_view engine = {});
   void refused(std::string_view reason);  // queue_full, deadline, rate_limit, unauthorised, ...
   void conformal_set(std::string_view model, size_t size);
@@ -79,6 +85,7 @@ class Metrics {
   std::unique_ptr<State> state_;
 };
 
+inline constexpr std::string_view kVersion = "0.1.0";
 inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 }  // namespace graupel::serve

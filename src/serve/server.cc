@@ -96,6 +96,7 @@ void Server::drain() {
   if (service_->draining) return;
   service_->draining = true;
   log_text(*service_, "info", "draining", "answering what was received");
+  service_->stopping();
   end_all_sessions(*service_, "draining");
   http_->drain();
   stop_when_idle(Clock::now() + service_->options.drain);

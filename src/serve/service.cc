@@ -12,11 +12,14 @@
 
 #include "serve/api.h"
 #include "serve/json.h"
+#include "serve/trace.h"
 
 namespace graupel::serve {
 namespace {
 
 constexpr Route kRoutes[] = {
+    {"GET", "/", Role::kAnyone, ErrorForm::kProblem, &get_page},
+    {"GET", "/page/{file}", Role::kAnyone, ErrorForm::kProblem, &get_page_file},
     {"GET", "/healthz", Role::kAnyone, ErrorForm::kSidecar, &get_healthz},
     {"GET", "/livez", Role::kAnyone, ErrorForm::kProblem, &get_livez},
     {"GET", "/readyz", Role::kAnyone, ErrorForm::kProblem, &get_readyz},
@@ -89,14 +92,6 @@ std::string request_id_of(const Request& request) {
   return random_hex(16);
 }
 
-// The trace id of "00-<32 hex>-<16 hex>-<2 hex>", or empty.
-std::string_view trace_id(std::string_view traceparent) {
-  if (traceparent.size() != 55 || !traceparent.starts_with("00-")) return {};
-  const std::string_view id = traceparent.substr(3, 32);
-  const bool hex = id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-  return hex && id != std::string(32, '0') ? id : std::string_view();
-}
-
 double seconds_between(TimePoint from, TimePoint to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -126,9 +121,10 @@ Respond observed(Service& service, const Call& call, std::string_view pattern, R
         R"({{"event":"request","method":"{}","route":"{}","status":{},"duration_ms":{:.3f},)"
         R"("request_id":"{}")",
         request->method, pattern, reply.status, seconds * 1e3, id);
-    if (const std::string_view trace = trace_id(request->header("traceparent")); !trace.empty()) {
-      line += fmt::format(R"(,"trace_id":"{}")", trace);
-      reply.headers.push_back({"traceparent", fmt::format("00-{}-{}-01", trace, random_hex(8))});
+    if (const std::optional<Trace> trace = trace_of(*request)) {
+      line += fmt::format(R"(,"trace_id":"{}")", trace->id);
+      reply.headers.push_back(
+          {"traceparent", fmt::format("00-{}-{}-{}", trace->id, random_hex(8), trace->flags)});
     }
     service.log(reply.status >= 500 ? "warning" : "info", line + "}");
     reply.headers.push_back({"X-Correlation-ID", id});
@@ -193,6 +189,7 @@ void dispatch(Service& service, std::shared_ptr<const Request> request, Respond 
   Call call;
   call.request = std::move(request);
   call.received = Clock::now();
+  service.metrics.begun();
   call.request_id = request_id_of(*call.request);
   const std::string_view sent = call.request->method;
   const std::string_view method = sent == "HEAD" ? "GET" : sent;

@@ -71,6 +71,7 @@ struct Service {
   Sockets sockets;
   bool draining = false;
   std::function<size_t()> connections = [] { return size_t{0}; };
+  std::function<void()> stopping = [] {};  // told once, when draining begins
   Workers loader{1, 64};  // loads models; with `workers` last, so that threads end before the rest
   Workers workers;
 };

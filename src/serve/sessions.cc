@@ -350,7 +350,9 @@ void end_session(Service& service, const SessionPointer& session, std::string_vi
 
 void end_all_sessions(Service& service, std::string_view reason) {
   while (!service.sessions.open.empty()) {
-    end_session(service, service.sessions.open.begin()->second, reason);
+    // A copy: the entry goes while the session is told.
+    const SessionPointer session = service.sessions.open.begin()->second;
+    end_session(service, session, reason);
   }
 }
 
