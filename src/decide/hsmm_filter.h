@@ -7,7 +7,8 @@
 // grow by no more than the surprise of the windows in the lag, whose sum is watched; beyond 600
 // nats the same recursion runs on logarithms.
 // A step takes O(S^2 + S D) and, with a lag L, L S (S + L / 2) multiplications more; memory
-// O(S (D + L)), nothing is allocated after make_filter. Reference: Yu 2010; docs/hsmm.md. Test: hsmm_filter_test.cc.
+// O(S (D + L)), nothing is allocated after make_filter. Reference: Yu 2010; docs/hsmm.md. Test:
+// hsmm_filter_test.cc.
 #pragma once
 
 #include <cstdint>

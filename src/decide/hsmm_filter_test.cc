@@ -59,7 +59,7 @@ TEST(HsmmFilter, ForcedWaysAreLookedBackOnInLogarithms) {
   std::vector<double> emissions;
   double most = 0.0;
   for (size_t t = 0; t < 30; ++t) {
-    emissions.insert(emissions.end(), {-300.0, 0.0});  // state 1 always; the law says turns of six
+    emissions.insert(emissions.end(), {-800.0, 0.0});  // state 1 always; the law says turns of six
     step(filter, std::span<const double>(emissions).subspan(2 * t, 2));
     double surprise = 0.0;
     for (const double nats : filter.surprise) surprise += nats;

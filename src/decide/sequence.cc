@@ -30,6 +30,7 @@ SequenceAnswer take_step(Sequence& sequence, bool evidence, uint32_t context) {
   SequenceAnswer answer;
   answer.window = filter.windows;
   answer.evidence = evidence;
+  context = std::min(context, static_cast<uint32_t>(filter.tables->contexts - 1));
   step(filter, sequence.evidence, context);
   answer.probabilities = filter.probability;
   answer.state = largest_of(filter.probability);
@@ -50,7 +51,7 @@ SequenceAnswer take_step(Sequence& sequence, bool evidence, uint32_t context) {
     answer.lagged = {filter.windows - 1 - filter.lag, state, filter.lagged[state]};
   }
   if (sequence.survivors) {
-    step(*sequence.survivors, sequence.evidence, context);
+    step(*sequence.survivors, sequence.evidence, context, filter.probability);
     answer.committed = sequence.survivors->committed;
   }
   return answer;
@@ -98,6 +99,11 @@ Result<Sequence> start_sequence(std::shared_ptr<const SequenceModel> shared,
   const bool other_rate = options.rate_hz > 0.0 && options.rate_hz != shared->model.rate_hz;
   if (other_hop || other_rate) {
     TRY_ASSIGN(shared, make_sequence_model(shared->model, options.hop_samples, options.rate_hz));
+  }
+  if (shared->tables->contexts > 1 && !options.contexts) {
+    return invalid_input("HSMM", "has transitions for " + std::to_string(shared->tables->contexts) +
+                                     " contexts, and the context of the windows is not known here; "
+                                     "use graupel decode --contexts");
   }
   Sequence sequence;
   sequence.shared = std::move(shared);

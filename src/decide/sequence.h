@@ -45,6 +45,7 @@ struct SequenceOptions {
   double rate_hz = 0.0;     // 0: the model's
   size_t lag = 0;           // windows; 0: no fixed-lag answer beside the filter's
   bool commit = false;      // give segments as soon as they are certain
+  bool contexts = false;    // the caller knows every window's context
 };
 
 // One recording under way.
@@ -55,7 +56,8 @@ struct Sequence {
   std::vector<double> evidence;
 };
 
-// Errors: those of make_sequence_model (another hop), make_filter and make_survivors.
+// Errors: those of make_sequence_model (another hop), make_filter and make_survivors;
+// kInvalidInput if the model's transitions depend on a context and the caller knows none.
 Result<Sequence> start_sequence(std::shared_ptr<const SequenceModel> shared,
                                 const SequenceOptions& options = {});
 // A new recording begins: after a gap nobody knows anything about, or with another person.
@@ -80,10 +82,13 @@ struct SequenceAnswer {
   double end_probability = 0.0;  // given the state: this window is its last
   std::optional<double> remaining_windows;  // mean, this window included; unknown if at_least
   std::optional<LaggedState> lagged;        // with a lag, once there are more windows than that
-  std::span<const Segment> committed;       // final segments, in order, that this window made so
+  // Final segments, in order, that this window made so; confidence is the mean of what the filter
+  // gave the state at the time.
+  std::span<const Segment> committed;
 };
 
-// One window. The spans point into `sequence` and are valid until its next step.
+// One window; its context (below the model's number of them) chooses the transitions. The spans
+// point into `sequence` and are valid until its next step.
 SequenceAnswer step(Sequence& sequence, std::span<const double> probabilities, bool finite,
                     std::span<const int64_t> digits = {}, uint32_t context = 0);
 // A window that was not measured.

@@ -65,7 +65,7 @@ TEST(Sequence, AStreamSaysWhatTheWholeRecordingSaysOfItsLastWindow) {
   options.commit = true;
   Stream stream = start_recording(decider, options).value();
   const HsmmTables& tables = *decider.sequence->tables;
-  std::vector<double> probabilities, p(kStates);
+  std::vector<double> probabilities, believed, p(kStates);
   std::vector<Segment> committed;
   for (size_t t = 0; t < 200; ++t) {
     calibrated_probabilities(decider.block.confidence, row(logits, t), std::nullopt, p);
@@ -73,6 +73,7 @@ TEST(Sequence, AStreamSaysWhatTheWholeRecordingSaysOfItsLastWindow) {
     const SequenceAnswer answer = *decide_next(decider, row(logits, t), {}, stream).sequence;
     EXPECT_EQ(answer.window, t);
     EXPECT_TRUE(answer.evidence);
+    believed.insert(believed.end(), answer.probabilities.begin(), answer.probabilities.end());
     committed.insert(committed.end(), answer.committed.begin(), answer.committed.end());
     EXPECT_EQ(answer.lagged.has_value(), t >= 4);
     EXPECT_NEAR(answer.lasted_s, 2.0 * static_cast<double>(answer.lasted_windows), 1e-12);
@@ -96,6 +97,10 @@ TEST(Sequence, AStreamSaysWhatTheWholeRecordingSaysOfItsLastWindow) {
   for (size_t i = 0; i < committed.size(); ++i) {
     EXPECT_EQ(committed[i].start, best.segments[i].start);
     EXPECT_EQ(committed[i].state, best.segments[i].state);
+  }
+  const std::vector<Segment> expected = with_confidence(committed, believed, kStates);
+  for (size_t i = 0; i < committed.size(); ++i) {
+    EXPECT_NEAR(committed[i].confidence, expected[i].confidence, 1e-9) << i;
   }
 }
 
@@ -183,6 +188,10 @@ TEST(Sequence, WhatCannotBeFollowedIsSaid) {
   block.hsmm = format_hsmm(walking_model()).value();
   block.classes = 4;
   EXPECT_NE(make_decider(block, 4).error().message().find("3 states"), std::string::npos);
+  Hsmm contexts = walking_model();
+  contexts.transitions.push_back(contexts.transitions[0]);
+  EXPECT_NE(start_recording(decider_with(contexts), {}).error().message().find("2 contexts"),
+            std::string::npos);
   Hsmm codes = walking_model();
   codes.emission.use = EmissionUse::kCodes;
   codes.emission.levels = {2};

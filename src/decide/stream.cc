@@ -118,25 +118,25 @@ void restart_recording(Stream& stream) {
 
 StreamDecision decide_next(const Decider& decider, std::span<const float> logits,
                            std::optional<int64_t> group, Stream& stream,
-                           std::span<const int64_t> digits) {
+                           std::span<const int64_t> digits, uint32_t context) {
   const Block& block = decider.block;
-  WindowContext context;
-  context.group = group;
-  context.number = stream.windows++;
+  WindowContext known;
+  known.group = group;
+  known.number = stream.windows++;
   // Until a true class is told, the sets are the block's own.
   if (block.adaptive && stream.adaptive.windows > 0) {
-    context.threshold = adaptive_threshold(*block.adaptive, stream.adaptive);
+    known.threshold = adaptive_threshold(*block.adaptive, stream.adaptive);
   }
   StreamDecision result;
-  result.decision = decide_window(decider, logits, context, stream.workspace);
+  result.decision = decide_window(decider, logits, known, stream.workspace);
   if (block.drift && result.decision.finite) {
     observe_drift(*block.drift, 1.0 - result.decision.probability, stream.drift);
     result.log_wealth = stream.drift.log_wealth;
     result.drift_alarm = stream.drift.alarm;
   }
   if (stream.sequence) {
-    result.sequence =
-        step(*stream.sequence, result.decision.probabilities, result.decision.finite, digits);
+    result.sequence = step(*stream.sequence, result.decision.probabilities, result.decision.finite,
+                           digits, context);
   }
   return result;
 }

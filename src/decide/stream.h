@@ -89,7 +89,7 @@ struct StreamDecision {
 // allocation, save for segments committed early.
 StreamDecision decide_next(const Decider& decider, std::span<const float> logits,
                            std::optional<int64_t> group, Stream& stream,
-                           std::span<const int64_t> digits = {});
+                           std::span<const int64_t> digits = {}, uint32_t context = 0);
 // Tells the stream the true class of the window decided last.
 void tell_truth(const Decider& decider, int64_t true_class, const Decision& decision,
                 Stream& stream);
