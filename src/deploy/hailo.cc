@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/text.h"
 #include "data/npy.h"
+#include "deploy/device_members.h"
 #include "deploy/stages.h"
 #include "hailo/hef_header.h"
 #include "hailo/script_check.h"
@@ -151,6 +152,12 @@ Result<std::vector<hailo::Finding>> adopt_hef(bundle::Bundle& bundle, const std:
       {"compiler", clean_utf8(header.compiler_version)},
       {"log_compiler", clean_utf8(options.compiler)},
       {"device_onnx_sha256", bundle::sha256_hex(bundle.members["device.onnx"])}};
+  const Result<void> joined = write_device_members(bundle);
+  if (!joined.ok()) {
+    findings.push_back({hailo::Severity::kInfo, "hef-not-run", "model.hef",
+                        "run and serve answer on the CPU: " + joined.error().message(),
+                        "graupel inspect model.hef --against the bundle says more"});
+  }
   return findings;
 }
 

@@ -37,11 +37,11 @@ Network network() {
     if (w.size() != 1) return invalid_input("window", "does not fit");
     return outputs_of(w[0] + 1.0f);
   };
-  net.encode = [](std::span<const float> w) -> Result<Frames> {
+  net.encode = [](std::span<const float> w) -> Result<Encoded> {
     if (w.size() != 1) return invalid_input("window", "does not fit");
-    return frames_of(w[0]);
+    return Encoded{frames_of(w[0]), {}};
   };
-  net.decode = [](const Frames& f) -> Result<std::vector<Tensor>> {
+  net.decode = [](const Frames& f, const std::vector<Tensor>&) -> Result<std::vector<Tensor>> {
     return outputs_of(value_of(f));
   };
   return net;
