@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "base/rng.h"
@@ -85,10 +85,6 @@ void append(std::span<const Tensor> outputs, size_t index, size_t count,
 
 }  // namespace
 
-std::vector<std::string_view> device_members() {
-  return {kDeviceMapMember, kBeforePlanMember, kHostPlanMember, kHefMember};
-}
-
 Result<Started> start_engine(const bundle::Bundle& bundle, const run::Engine& engine,
                              const EngineOptions& options) {
   if (options.choice == EngineChoice::kCpu) {
@@ -113,6 +109,21 @@ Result<Started> start_engine(const bundle::Bundle& bundle, const run::Engine& en
   return cannot_use(engine, options, {Reason::kHefRefused, made.error().message()}, made.error());
 }
 
+Result<Started> start_engine(const std::string& path, const run::Engine& engine,
+                             const EngineOptions& options) {
+  bundle::Bundle bundle;
+  if (options.choice != EngineChoice::kCpu) {
+    constexpr std::array<std::string_view, 4> kNames = {kDeviceMapMember, kBeforePlanMember,
+                                                        kHostPlanMember, kHefMember};
+    TRY_ASSIGN(bundle, bundle::read_members(path, kNames));
+  }
+  Result<Started> started = start_engine(bundle, engine, options);
+  if (!started.ok() && started.error().code != ErrorCode::kDevice) {
+    return std::move(started).error().within(path);
+  }
+  return started;
+}
+
 std::string reason_text(const Reply& reply) {
   if (reply.reason == Reason::kNone || reply.reason == Reason::kNoHef) return {};
   std::string text(to_string(reply.reason));
@@ -120,17 +131,28 @@ std::string reason_text(const Reply& reply) {
   return text;
 }
 
-Result<Batch> answer_windows(const Answerer& answerer, const Tensor& windows) {
+Result<Batch> answer_windows(const Started& started, const run::Engine& engine,
+                             const Tensor& windows) {
+  Batch batch;
+  if (!started.has_device) {
+    TRY_ASSIGN(batch.outputs, run::run_windows(engine, windows));
+    const Reason why = status(started.answerer).last_fault.reason;
+    if (why == Reason::kNoHef) return batch;
+    const std::string name = fmt::format("cpu/{}", kernels::to_string(run::isa_of(engine)));
+    batch.sources.assign(static_cast<size_t>(windows.shape()[0]),
+                         {name, std::string(to_string(why)), false});
+    return batch;
+  }
   if (windows.dtype() != DType::kFloat32 || windows.rank() == 0) {
     return invalid_input("windows", "are not float32 [N, ...]");
   }
-  Batch batch;
   const auto count = static_cast<size_t>(windows.shape()[0]);
   const size_t each = count == 0 ? 0 : windows.size() / count;
   for (size_t i = 0; i < count; ++i) {
-    TRY_ASSIGN(const Reply reply, answer(answerer, windows.data<float>().subspan(i * each, each)));
+    TRY_ASSIGN(const Reply reply,
+               answer(started.answerer, windows.data<float>().subspan(i * each, each)));
     append(reply.outputs, i, count, batch.outputs);
-    batch.sources.push_back({reply.engine, reason_text(reply)});
+    batch.sources.push_back({reply.engine, reason_text(reply), reply.from_device});
     batch.total_us.push_back(reply.total_us);
     batch.device_us.push_back(reply.device_us);
   }

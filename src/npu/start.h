@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "bundle/bundle.h"
 #include "npu/answerer.h"
+#include "run/answers.h"
 #include "run/engine.h"
 
 namespace graupel::npu {
@@ -33,10 +34,6 @@ struct Started {
   std::string warning;      // why the device is not used although the bundle holds a HEF
 };
 
-// The members that answering needs beside those of run::load_bundle_engine; a bundle without a HEF
-// has none of them.
-std::vector<std::string_view> device_members();
-
 // `engine` is that of the bundle's cpu.plan; with kCpu the other members are not looked at.
 // Errors: kInvalidInput for kHailort without a HEF, or with one but without device.json (a bundle
 // of an older graupel; with kAuto that is the warning); kUnsupported for kHailort if graupel does
@@ -44,21 +41,22 @@ std::vector<std::string_view> device_members();
 // if the members contradict each other.
 Result<Started> start_engine(const bundle::Bundle& bundle, const run::Engine& engine,
                              const EngineOptions& options);
+// The same for a bundle's file, of which only the members named above are read.
+Result<Started> start_engine(const std::string& path, const run::Engine& engine,
+                             const EngineOptions& options);
 
-struct Source {
-  std::string engine;
-  std::string reason;  // why not the device; empty if it was, or if there is none to ask
-};
 // The reason for people and machines: "timeout", "breaker_open: no_device", or empty.
 std::string reason_text(const Reply& reply);
 
 struct Batch {
   std::vector<Tensor> outputs;  // [N, ...], as run::run_windows gives them
-  std::vector<Source> sources;  // per window
+  std::vector<run::Source> sources;  // per window; empty if the bundle has no device part to ask
   std::vector<double> total_us, device_us;
 };
-// Windows [N, ...] in their order, one at a time. Errors: the CPU's own.
-Result<Batch> answer_windows(const Answerer& answerer, const Tensor& windows);
+// Windows [N, ...] in their order: one at a time if a device may answer, else on all cores by
+// `engine`. Errors: the CPU's own.
+Result<Batch> answer_windows(const Started& started, const run::Engine& engine,
+                             const Tensor& windows);
 
 // One line for people: how many windows each engine answered, why not the device, shadow runs.
 std::string summary_text(const Status& status);
