@@ -7,9 +7,10 @@ namespace graupel::cli {
 
 void add_engine_flags(CLI::App& verb, EngineFlags& flags) {
   const char* const group = "Engine";
-  verb.add_option("--engine", flags.engine,
-                  "auto: the device if bundle and machine have one, else the CPU; hailort: an error "
-                  "without a device; cpu: the CPU only")
+  verb.add_option(
+          "--engine", flags.engine,
+          "auto: the device if bundle and machine have one, else the CPU; hailort: an error "
+          "without a device; cpu: the CPU only")
       ->check(CLI::IsMember({"auto", "hailort", "cpu"}))
       ->capture_default_str()
       ->group(group);

@@ -29,8 +29,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
   TRY_ASSIGN(const npu::Started started,
              start_engine(globals, flags.input, loaded.engine, flags.engine));
-  TRY_ASSIGN(const npu::Batch batch,
-             npu::answer_windows(started, loaded.engine, set.windows));
+  TRY_ASSIGN(const npu::Batch batch, npu::answer_windows(started, loaded.engine, set.windows));
   show_engine(globals, started);
   const std::vector<Tensor>& outputs = batch.outputs;
   const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,

@@ -49,7 +49,7 @@ Result<Started> start_engine(const std::string& path, const run::Engine& engine,
 std::string reason_text(const Reply& reply);
 
 struct Batch {
-  std::vector<Tensor> outputs;  // [N, ...], as run::run_windows gives them
+  std::vector<Tensor> outputs;       // [N, ...], as run::run_windows gives them
   std::vector<run::Source> sources;  // per window; empty if the bundle has no device part to ask
   std::vector<double> total_us, device_us;
 };

@@ -19,7 +19,7 @@ namespace graupel::run {
 // Who gave an answer.
 struct Source {
   std::string engine;
-  std::string reason;      // why not the device; empty if it was, or if there is none to ask
+  std::string reason;  // why not the device; empty if it was, or if there is none to ask
   bool on_device = false;
 };
 
@@ -58,14 +58,15 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
 Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
                          const AnswerContext& context);
 
-// PREFIX.NAME.npy per output of the network; with sources also PREFIX.on_device.npy (bool); with a decision block also PREFIX.class.npy (int64),
-// PREFIX.probability.npy (float64) and PREFIX.conformal_set.npy (bool, one per class).
+// PREFIX.NAME.npy per output of the network; with sources also PREFIX.on_device.npy (bool); with a
+// decision block also PREFIX.class.npy (int64), PREFIX.probability.npy (float64) and
+// PREFIX.conformal_set.npy (bool, one per class).
 Result<void> write_arrays(const std::string& prefix, const Plan& plan,
                           std::span<const Tensor> outputs, const AnswerContext& context);
 
 // One JSON object per line; an array of the same objects; a header and one row per window with
-// logits, digits and code in columns of their own. Every answer names its source's engine and reason,
-// or else `engine`.
+// logits, digits and code in columns of their own. Every answer names its source's engine and
+// reason, or else `engine`.
 std::string format_json_lines(std::span<const Answer> answers, const std::string& engine);
 std::string format_json(std::span<const Answer> answers, const std::string& engine);
 std::string format_csv(std::span<const Answer> answers, const std::string& engine);
