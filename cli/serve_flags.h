@@ -13,7 +13,7 @@ namespace graupel::cli {
 struct ServeFlags {
   std::vector<std::string> bundles;
   std::string keys_file;
-  int64_t deadline_ms = 1000, drain_ms = 10000;
+  int64_t deadline_ms = 1000, drain_ms = 10000, session_idle_s = 3600;
   serve::ServeOptions options;
 };
 void add_serve_flags(CLI::App& verb, ServeFlags& flags);

@@ -24,6 +24,7 @@ std::string_view reason(const Service& service) {
 
 void get_healthz(Service& service, Call call) {
   const std::shared_ptr<Model> model = service.models.first();
+  service.metrics.health_check(ready(service));
   if (!ready(service)) {
     return call.respond(error_reply(call.form, 503, service.draining ? "draining" : "no_model",
                                     reason(service), call.request_id, model != nullptr));
@@ -59,8 +60,10 @@ void get_metrics(Service& service, Call call) {
   Gauges gauges;
   gauges.queue_waiting = static_cast<int64_t>(service.workers.waiting());
   gauges.connections = static_cast<int64_t>(service.connections());
+  gauges.sessions = static_cast<int64_t>(service.sessions.open.size());
   gauges.models_loaded = static_cast<int64_t>(service.models.count());
   gauges.uptime_seconds = uptime_seconds(service);
+  gauges.process = process_use();
   call.respond({200, std::string(kMetricsContentType), service.metrics.text(gauges), {}});
 }
 

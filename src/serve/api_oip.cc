@@ -18,7 +18,6 @@
 namespace graupel::serve {
 namespace {
 
-constexpr std::string_view kVersion = "0.1.0";
 constexpr size_t kMaxValues = size_t{1} << 24;
 
 std::string_view oip_type(DType dtype) {
@@ -309,9 +308,12 @@ Result<Reply> format_outputs(const Model& model, const OipRequest& request,
 
 Result<Reply> infer(Service& service, const Call& call, Model& model, size_t worker,
                     double queue_seconds) {
+  const TimePoint begun = Clock::now();
   TRY_ASSIGN(const Parts parts, split_body(*call.request));
   TRY_ASSIGN(OipRequest request, parse_oip_request(parts.json, kMaxValues));
   TRY(take_binary(parts.binary, request));
+  service.metrics.parsed(parts.binary.empty() ? "json" : "binary",
+                         std::chrono::duration<double>(Clock::now() - begun).count());
   if (request.inputs.size() != 1) {
     return invalid_input("inputs",
                          fmt::format("has {} tensors, the model takes one", request.inputs.size()));
@@ -335,7 +337,9 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
              double queue_seconds) {
   metrics.window(model.name, answer.engine, queue_seconds, answer.infer_seconds,
                  answer.decide_seconds);
-  if (!answer.fallback_reason.empty()) metrics.fallback(model.name, answer.fallback_reason);
+  if (!answer.fallback_reason.empty()) {
+    metrics.fallback(model.name, answer.fallback_reason, answer.engine);
+  }
   if (answer.decision && answer.decision->conformal_set) {
     metrics.conformal_set(model.name, answer.decision->conformal_set->size());
   }

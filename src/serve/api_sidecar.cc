@@ -118,8 +118,10 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
 }
 
 Reply infer(Service& service, const Call& call, Model& model, size_t worker, double queue_seconds) {
+  const TimePoint begun = Clock::now();
   const Result<SidecarRequest> request =
       parse_sidecar_request(call.request->body, element_count(model.window_shape()).value_or(0));
+  service.metrics.parsed("json", std::chrono::duration<double>(Clock::now() - begun).count());
   if (!request.ok()) return error_reply(call, request.error());
   if (const Result<void> within = check_limits(*request, service.options.sensor_limits);
       !within.ok()) {
