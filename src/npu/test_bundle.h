@@ -71,7 +71,8 @@ inline DeviceMap map_of(const ir::Graph& device) {
   return map;
 }
 
-inline Result<TestBundle> make_test_bundle(uint64_t seed, uint32_t hef_version) {
+inline Result<TestBundle> make_test_bundle(uint64_t seed, uint32_t hef_version,
+                                           bool wide_outputs = false) {
   const ir::Graph device = compile::random_qdq_net(seed, 4);
   TestBundle made;
   made.window = device.shape(device.inputs[0]);
@@ -84,6 +85,7 @@ inline Result<TestBundle> make_test_bundle(uint64_t seed, uint32_t hef_version) 
   TRY_ASSIGN(made.engine, run::load_engine(whole));
   StandinHefOptions hef_options;
   hef_options.header_version = hef_version;
+  hef_options.wide_outputs = wide_outputs;
   Shape batch = made.window;
   batch[0] = 4;
   compile::NetBuilder random(seed);

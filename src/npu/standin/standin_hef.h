@@ -21,6 +21,7 @@ struct StandinHefOptions {
   uint64_t arch = 1;
   // Windows as the device part takes them, [N, ...]; what crosses gets its range from them.
   Tensor windows;
+  bool wide_outputs = false;  // 16 bits whatever the part's own are
 };
 
 struct Range {
@@ -32,6 +33,16 @@ struct Range {
     }
   }
 };
+
+// 16 bits over the range.
+inline void widen(const Range& range, hef::WrittenStream& stream) {
+  stream.data_bytes = 2;
+  const double width = std::max(range.high - range.low, 1e-6);
+  stream.scale = static_cast<float>(width / 65535.0);
+  stream.zero_point = static_cast<float>(std::nearbyint(-range.low / (width / 65535.0)));
+  stream.low = static_cast<float>(range.low);
+  stream.high = static_cast<float>(range.high);
+}
 
 // Scale, zero point and type of the QuantizeLinear that reads `value`, or of the DequantizeLinear
 // that makes it, as unsigned integers; else 16 bits over the range.
@@ -57,12 +68,7 @@ inline void set_quantization(const ir::Graph& graph, ir::ValueId value, const Ra
     stream.high = (255.0f - stream.zero_point) * stream.scale;
     return;
   }
-  stream.data_bytes = 2;
-  const double width = std::max(range.high - range.low, 1e-6);
-  stream.scale = static_cast<float>(width / 65535.0);
-  stream.zero_point = static_cast<float>(std::nearbyint(-range.low / (width / 65535.0)));
-  stream.low = static_cast<float>(range.low);
-  stream.high = static_cast<float>(range.high);
+  widen(range, stream);
 }
 
 inline hef::WrittenStream written_stream(const ir::Graph& graph, ir::ValueId value, size_t index,
@@ -103,8 +109,8 @@ inline Result<std::string> standin_hef(const ir::Graph& device_int8,
   for (size_t i = 0; i < device_int8.outputs.size(); ++i) {
     Range range;
     range.take(answers[i].data<float>());
-    const hef::WrittenStream stream =
-        written_stream(device_int8, device_int8.outputs[i], i, range, true);
+    hef::WrittenStream stream = written_stream(device_int8, device_int8.outputs[i], i, range, true);
+    if (options.wide_outputs) widen(range, stream);
     edges.push_back(hef::edge_message(stream));
     order.push_back(stream.name);
   }
