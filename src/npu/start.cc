@@ -47,6 +47,7 @@ Result<Started> on_device(DeviceNetwork made, const run::Engine& engine,
   hailort.timeout_ms = static_cast<uint32_t>(std::max(1, options.deadline_ms * 4 / 5));
   AnswererOptions answerer;
   answerer.deadline = std::chrono::milliseconds(options.deadline_ms);
+  answerer.breaker = options.breaker;
   answerer.shadow_every = options.shadow_every;
   answerer.self_test_runs = options.self_test_runs;
   answerer.self_test_window = test_window(engine);

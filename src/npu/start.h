@@ -24,8 +24,9 @@ struct EngineOptions {
   EngineChoice choice = EngineChoice::kAuto;
   uint64_t shadow_every = 0;  // every k-th window of the device on the CPU too; 0: none
   int deadline_ms = 1000;     // of a device call; the library gives up at four fifths of it
-  int self_test_runs = 3;     // of the same window when the device opens; below 2: none
-  std::string library;        // a path; empty: $GRAUPEL_HAILORT, else the loader's folders
+  BreakerOptions breaker;
+  int self_test_runs = 3;  // of the same window when the device opens; below 2: none
+  std::string library;     // a path; empty: $GRAUPEL_HAILORT, else the loader's folders
 };
 
 struct Started {
