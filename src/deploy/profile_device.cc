@@ -67,10 +67,11 @@ std::string device_profile_text(const DeviceProfile& profile) {
   std::string text = fmt::format("device: {} of {} windows answered by {}\n", profile.on_device,
                                  profile.runs, profile.on_device > 0 ? profile.engine : "it");
   if (profile.on_device == 0) return text;
-  return text + fmt::format("end to end us: p50 {:.1f}, p95 {:.1f}, p99 {:.1f}, max {:.1f}; of that "
-                            "the device: p50 {:.1f}, p95 {:.1f}\n",
-                            profile.latency_us_p50, profile.latency_us_p95, profile.latency_us_p99,
-                            profile.latency_us_max, profile.device_us_p50, profile.device_us_p95);
+  return text + fmt::format(
+                    "end to end us: p50 {:.1f}, p95 {:.1f}, p99 {:.1f}, max {:.1f}; of that "
+                    "the device: p50 {:.1f}, p95 {:.1f}\n",
+                    profile.latency_us_p50, profile.latency_us_p95, profile.latency_us_p99,
+                    profile.latency_us_max, profile.device_us_p50, profile.device_us_p95);
 }
 
 nlohmann::ordered_json device_profile_json(const DeviceProfile& profile) {

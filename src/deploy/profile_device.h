@@ -14,8 +14,8 @@
 namespace graupel::deploy {
 
 struct DeviceProfile {
-  std::string engine;                // of the last window the device answered
-  size_t runs = 0, on_device = 0;    // the CPU answered the others; they are not in the times
+  std::string engine;              // of the last window the device answered
+  size_t runs = 0, on_device = 0;  // the CPU answered the others; they are not in the times
   double latency_us_p50 = 0.0, latency_us_p95 = 0.0, latency_us_p99 = 0.0, latency_us_max = 0.0;
   double device_us_p50 = 0.0, device_us_p95 = 0.0;  // of that, waiting for and in the device
   double windows_per_s = 0.0;                       // one after the other

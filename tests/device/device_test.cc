@@ -176,5 +176,22 @@ TEST_F(DeviceCli, FilesAndJsonNameTheEngine) {
   EXPECT_FALSE(flags.data<bool>()[1]);
 }
 
+TEST_F(DeviceCli, ProfileTimesTheDevice) {
+  const auto profile = [](const std::string& script) {
+    return graupel({"profile", path("d.graupel"), "--runs", "20", "--json", "--bar",
+                    "latency_p95=1e6", "--bar", "core_latency_p95=1e6", "--bar", "throughput=0.01"},
+                   {"GRAUPEL_HAILORT=" GRAUPEL_STANDIN_FOLDER "/libhailort_standin_4_20.so",
+                    "GRAUPEL_STANDIN_SCRIPT=" + script});
+  };
+  Json json = document(profile(""));
+  EXPECT_EQ(json["device"]["on_device"], 20);
+  EXPECT_GE(json["device"]["latency_us_p95"], json["device"]["device_us_p50"]);
+  EXPECT_THAT(json["bars"].dump(), HasSubstr("hailort/4.20.0"));
+  json = document(profile("fault read 36 1 30"));
+  EXPECT_EQ(json["device"]["on_device"], 19);
+  EXPECT_EQ(json["device"]["runs"], 20);
+  EXPECT_THAT(json["bars"].dump(), Not(HasSubstr("hailort/4.20.0")));
+}
+
 }  // namespace
 }  // namespace graupel::cli_test
