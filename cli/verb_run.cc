@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "cli/command.h"
+#include "cli/engine_flags.h"
 #include "data/windows.h"
 #include "run/answers.h"
 #include "run/load.h"
@@ -13,6 +13,7 @@ namespace {
 struct Flags {
   std::string input, windows, output, format = "json";
   std::optional<int64_t> group;
+  EngineFlags engine;
 };
 
 run::OutputFormat output_format(const std::string& name) {
@@ -26,9 +27,13 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   const run::Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
   TRY_ASSIGN(const data::WindowSet set,
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
-  TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
+  TRY_ASSIGN(const npu::Started started,
+             start_engine(globals, flags.input, loaded.engine, flags.engine));
+  TRY_ASSIGN(const npu::Batch batch, npu::answer_windows(started, loaded.engine, set.windows));
+  show_engine(globals, started);
+  const std::vector<Tensor>& outputs = batch.outputs;
   const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
-                                      flags.group};
+                                      flags.group, batch.sources};
   TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, outputs, context));
   if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
   if (flags.format == "npy") {
@@ -47,7 +52,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
     if (!to_file) return kDone;
     TRY(write_file_atomic(flags.output, text));
   }
-  print_json(globals, {{"output", flags.output}, {"windows", set.count()}});
+  Json json = {{"output", flags.output}, {"windows", set.count()}};
+  if (started.has_device) json["engine"] = engine_json(started);
+  print_json(globals, json);
   return kDone;
 }
 
@@ -65,6 +72,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->capture_default_str();
   verb->add_option("--group", flags->group, "the person all windows are of, if known by number");
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
+  add_engine_flags(*verb, flags->engine);
 }
 
 }  // namespace graupel::cli

@@ -16,6 +16,13 @@
 
 namespace graupel::run {
 
+// Who gave an answer.
+struct Source {
+  std::string engine;
+  std::string reason;  // why not the device; empty if it was, or if there is none to ask
+  bool on_device = false;
+};
+
 struct Answer {
   int64_t window = 0;
   int64_t class_index = 0;   // of the largest probability, the first if several are equal
@@ -27,6 +34,7 @@ struct Answer {
   std::optional<int64_t> fsq_code;
   // Classes that cannot be excluded, most probable first; nullopt without a conformal part.
   std::optional<std::vector<int64_t>> conformal_set;
+  std::optional<Source> source;  // nullopt: all windows have the same
 };
 
 // What a bundle knows beside its plan, and what is known of the windows.
@@ -34,6 +42,7 @@ struct AnswerContext {
   std::span<const std::string> labels = {};  // empty: classes have no names
   const decide::Decider* decider = nullptr;  // nullptr: plain softmax
   std::optional<int64_t> group = {};         // the person of all windows
+  std::span<const Source> sources = {};      // per window; empty: all have the same
 };
 
 // Which of a plan's outputs holds the logits: the one with that role, else the only float32
@@ -49,13 +58,15 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
 Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
                          const AnswerContext& context);
 
-// PREFIX.NAME.npy per output of the network; with a decision block also PREFIX.class.npy (int64),
-// PREFIX.probability.npy (float64) and PREFIX.conformal_set.npy (bool, one per class).
+// PREFIX.NAME.npy per output of the network; with sources also PREFIX.on_device.npy (bool); with a
+// decision block also PREFIX.class.npy (int64), PREFIX.probability.npy (float64) and
+// PREFIX.conformal_set.npy (bool, one per class).
 Result<void> write_arrays(const std::string& prefix, const Plan& plan,
                           std::span<const Tensor> outputs, const AnswerContext& context);
 
 // One JSON object per line; an array of the same objects; a header and one row per window with
-// logits, digits and code in columns of their own. `engine` is named in every answer.
+// logits, digits and code in columns of their own. Every answer names its source's engine and
+// reason, or else `engine`.
 std::string format_json_lines(std::span<const Answer> answers, const std::string& engine);
 std::string format_json(std::span<const Answer> answers, const std::string& engine);
 std::string format_csv(std::span<const Answer> answers, const std::string& engine);
@@ -65,7 +76,8 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
 // NAME_0, NAME_1, ... `outputs` as run_windows gives them.
 enum class OutputFormat { kJson, kJsonLines, kCsv };
 std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
-                           const std::string& engine, OutputFormat format);
+                           const std::string& engine, OutputFormat format,
+                           std::span<const Source> sources = {});
 // Answers if the plan has one output of logits, else its outputs as they are. Errors: those of
 // answers_of.
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
