@@ -56,6 +56,7 @@ void add_serve_flags(CLI::App& command, ServeFlags& all) {
   verb->add_flag("--edgeinfer-compat,!--no-edgeinfer-compat", options.edgeinfer_compat,
                  "64 latents and 12 scores in /infer (default)");
   verb->add_flag("--mirror-sensor", options.mirror_sensor, "/infer with one sensor feeds both");
+  add_engine_flags(*verb, flags->engine);
 }
 
 }  // namespace graupel::cli

@@ -1,5 +1,5 @@
 // graupel profile: what a bundle costs on this machine's CPU, against the bars.
-#include "cli/command.h"
+#include "cli/profile_device.h"
 #include "deploy/estimate.h"
 #include "deploy/json.h"
 #include "deploy/tables.h"
@@ -12,6 +12,7 @@ struct Flags {
   deploy::WindowOptions windows = {.windows = "random", .labels = {}, .normalization = {}};
   std::vector<std::string> bars;
   run::ProfileOptions options;
+  EngineFlags engine;
   std::string estimate;
   estimate::Link link;
 };
@@ -36,15 +37,17 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
   const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
   TRY_ASSIGN(const deploy::Windows windows, deploy::load_windows(flags.windows, first));
-  const Result<deploy::Profiled> result = deploy::profile(bundle, windows.raw, bars, flags.options);
-  if (!result.ok()) return Error(result.error()).within(flags.input);
-  const deploy::Profiled& profiled = *result;
-  Json json = deploy::profile_json(profiled.whole);
-  json["device_latency_us_p95"] = profiled.device.latency_us_p95;
-  json["bars"] = deploy::judgements_json(profiled.judgements);
+  Result<deploy::Profiled> profiled = deploy::profile(bundle, windows.raw, bars, flags.options);
+  if (!profiled.ok()) return std::move(profiled).error().within(flags.input);
+  Json json = deploy::profile_json(profiled->whole);
+  json["device_latency_us_p95"] = profiled->device.latency_us_p95;
+  std::string text = deploy::profile_table(profiled->whole) + "\n";
+  TRY(profile_with_device(globals, flags.input, windows.raw, flags.options, flags.engine, *profiled,
+                          json, text));
+  json["bars"] = deploy::judgements_json(profiled->judgements);
   print_json(globals, json);
-  print(globals, deploy::profile_table(profiled.whole) + "\n");
-  return show_verdict(globals, profiled.judgements);
+  print(globals, text);
+  return show_verdict(globals, profiled->judgements);
 }
 
 }  // namespace
@@ -61,6 +64,7 @@ void add_profile(CLI::App& app, Globals& globals) {
       ->check(CLI::Range(size_t{1}, size_t{1000000}))
       ->capture_default_str();
   verb->add_option("--bar", flags->bars, "set a bar: ID=LIMIT (repeatable)");
+  add_engine_flags(*verb, flags->engine);
   verb->add_option("--estimate", flags->estimate, "what to expect of this device; nothing is run")
       ->check(CLI::IsMember({"hailo8", "hailo8l"}));
   verb->add_option("--pcie-gen", flags->link.generation, "with --estimate: of the slot, 1 to 3")

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "cli/command.h"
+#include "cli/engine_flags.h"
 #include "data/windows.h"
 #include "deploy/labelled.h"
 #include "run/answers.h"
@@ -16,6 +16,7 @@ struct Flags {
   std::optional<int64_t> group;
   bool sequence = false;
   int64_t hop_samples = 0;
+  EngineFlags engine;
 };
 
 run::OutputFormat output_format(const std::string& name) {
@@ -29,10 +30,14 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   const run::Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
   TRY_ASSIGN(const data::WindowSet set,
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
-  TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
   TRY_ASSIGN(const std::vector<int64_t> recordings, deploy::groups_of(flags.groups, set));
-  run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
-                                flags.group};
+  TRY_ASSIGN(const npu::Started started,
+             start_engine(globals, flags.input, loaded.engine, flags.engine));
+  TRY_ASSIGN(const npu::Batch batch, npu::answer_windows(started, loaded.engine, set.windows));
+  show_engine(globals, started);
+  const std::vector<Tensor>& outputs = batch.outputs;
+  run::AnswerContext context = {
+      loaded.labels, loaded.decider ? &*loaded.decider : nullptr, flags.group, {}, batch.sources};
   if (flags.sequence) context.recording = {recordings, {.hop_samples = flags.hop_samples}};
   TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, outputs, context));
   if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
@@ -52,7 +57,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
     if (!to_file) return kDone;
     TRY(write_file_atomic(flags.output, text));
   }
-  print_json(globals, {{"output", flags.output}, {"windows", set.count()}});
+  Json json = {{"output", flags.output}, {"windows", set.count()}};
+  if (started.has_device) json["engine"] = engine_json(started);
+  print_json(globals, json);
   return kDone;
 }
 
@@ -75,6 +82,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->needs(sequence);
   verb->add_option("--hop", flags->hop_samples, "samples between windows")->needs(sequence);
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
+  add_engine_flags(*verb, flags->engine);
 }
 
 }  // namespace graupel::cli

@@ -97,21 +97,22 @@ function runs(windows, hopSeconds, of, row) {
   return found;
 }
 
-export function segmentsOf(windows, hopSeconds) {
-  const hsmm = runs(windows, hopSeconds, (w) => w.hsmm && { index: w.hsmm.state, label: w.hsmm.label }, 'HSMM');
+export function segmentsOf({ windows, hopSeconds, labels }) {
+  const hsmm = runs(windows, hopSeconds, (w) => w.hsmm && { index: w.hsmm.state, label: labels[w.hsmm.state] }, 'HSMM');
   const plain = runs(windows, hopSeconds, (w) => ({ index: w.class, label: w.label }), 'windows');
   return { hsmm, plain };
 }
 
-export function drawRibbon(chart, windows, hopSeconds, spanSeconds) {
-  const { hsmm, plain } = segmentsOf(windows, hopSeconds);
+// `session` is {windows, hopSeconds, labels}.
+export function drawRibbon(chart, session, spanSeconds) {
+  const { hsmm, plain } = segmentsOf(session);
   const all = [...hsmm, ...plain];
   chart.data.datasets[0].data = all;
   chart.data.datasets[0].backgroundColor = all.map((segment) => colourOf(segment.index));
   const rows = hsmm.length > 0 ? ['HSMM', 'windows'] : ['windows'];
   chart.data.labels = rows;
   chart.options.scales.y.labels = rows;
-  setSpan(chart, windows, spanSeconds);
+  setSpan(chart, session.windows, spanSeconds);
   chart.update('none');
 }
 

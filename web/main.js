@@ -150,7 +150,7 @@ function setText(id, content) { if ($(id).textContent !== content) $(id).textCon
 
 function drawSession() {
   const now = state.windows[state.windows.length - 1];
-  setText('label', now ? (now.hsmm ? now.hsmm.label : now.label) : '–');
+  setText('label', now ? (now.hsmm ? state.labels[now.hsmm.state] ?? '–' : now.label) : '–');
   const facts = [];
   if (now) {
     if (now.hsmm) facts.push(`for ${now.hsmm.elapsed_at_least ? 'at least ' : ''}${(now.hsmm.elapsed_ms / 1000).toFixed(1)} s`);
@@ -160,7 +160,7 @@ function drawSession() {
     if (now.drift) facts.push(now.drift.alarm ? 'drift alarm' : 'no drift');
   }
   setText('facts', facts.join(' · '));
-  drawRibbon(charts.ribbon, state.windows, state.hopSeconds, RIBBON_SECONDS);
+  drawRibbon(charts.ribbon, state, RIBBON_SECONDS);
   drawProbabilities(charts.probabilities, state.labels, now);
   drawCodes(charts.codes, state.windows, RIBBON_SECONDS);
   const set = now?.conformal_set;

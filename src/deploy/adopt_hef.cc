@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "deploy/device_members.h"
 #include "deploy/hailo.h"
 #include "deploy/inspect_hef.h"
 #include "deploy/json.h"
@@ -107,6 +108,11 @@ Result<Adopted> adopt_hef(bundle::Bundle& bundle, const std::string& bytes,
   adopted.judgements = judge_bars(hef, findings, options.bars);
   for (const hef::Finding& finding : findings) adopted.findings.push_back(as_finding(finding));
   bundle.members["model.hef"] = bytes;
+  if (const Result<void> joined = write_device_members(bundle); !joined.ok()) {
+    adopted.findings.push_back({hailo::Severity::kWarning, "hef_not_run", "model.hef",
+                                "run and serve answer on the CPU: " + joined.error().message(),
+                                ""});
+  }
   Json report = describe_hef(hef);
   report["findings"] = hailo_findings_json(adopted.findings);
   report["bars"] = judgements_json(adopted.judgements);

@@ -6,6 +6,7 @@
 
 #include "compile/compile.h"
 #include "decide/block.h"
+#include "deploy/device_members.h"
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "onnx/onnx.h"
@@ -104,6 +105,7 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   report["calibration"] = calibration_json(result.calibration);
   bundle.members["reports/optimize.json"] = report.dump(2) + "\n";
   bundle.members.erase("cpu.plan");
+  drop_device_members(bundle);
   bundle.manifest.stage = bundle::Stage::kOptimized;
   bundle.manifest.provenance["optimize"] = {
       {"level", options.level},
@@ -135,6 +137,8 @@ Result<run::Plan> compile(bundle::Bundle& bundle) {
   }
   bundle.members["cpu.plan"] = std::move(bytes);
   bundle.manifest.stage = keeps ? bundle::Stage::kCalibrated : bundle::Stage::kCompiled;
+  // Parts that no device can be asked for are the CPU's; compile --hef says why.
+  static_cast<void>(write_device_members(bundle));
   return plan;
 }
 

@@ -63,6 +63,7 @@ struct WrittenStream {
   uint64_t connection = 0;  // boundary
   int64_t pad_index = -1;
   bool transposed = false;
+  uint64_t data_bytes = 1;
 };
 
 inline Message info_message(const WrittenStream& stream) {
@@ -70,7 +71,7 @@ inline Message info_message(const WrittenStream& stream) {
   base.number(1, stream.height).number(2, stream.height).number(3, stream.width);
   base.number(4, stream.width).number(5, stream.features).number(6, stream.features);
   base.number(7, stream.format).number(8, stream.output ? 0 : 1).number(9, 936).number(10, 2);
-  base.number(12, 1);
+  base.number(12, stream.data_bytes);
   Message numeric;
   numeric.real32(1, stream.zero_point).real32(2, stream.scale).real32(3, stream.low);
   numeric.real32(4, stream.high).real64(5, stream.zero_point).real64(6, stream.scale);

@@ -66,6 +66,11 @@ nlohmann::ordered_json object_of(const StateAnswer& state) {
   return object;
 }
 
+void put_source(nlohmann::ordered_json& object, const Source& source) {
+  object["engine"] = source.engine;
+  if (!source.reason.empty()) object["reason"] = source.reason;
+}
+
 nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine) {
   nlohmann::ordered_json object;
   object["window"] = answer.window;
@@ -79,7 +84,7 @@ nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine
   if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
   if (answer.fsq_code) object["fsq_code"] = *answer.fsq_code;
   if (answer.state) object["state"] = object_of(*answer.state);
-  object["engine"] = engine;
+  put_source(object, answer.source ? *answer.source : Source{engine, {}, false});
   return object;
 }
 
@@ -93,6 +98,10 @@ std::string field(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + "\"";
+}
+
+std::string source_fields(const std::optional<Source>& source, const std::string& engine) {
+  return source ? field(source->engine) + "," + field(source->reason) : field(engine);
 }
 
 // Element `index` as JSON; its text is also what CSV holds.
@@ -185,6 +194,7 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
     }
     if (!labels.empty()) answer.label = labels[static_cast<size_t>(answer.class_index)];
     answer.logits.assign(row.begin(), row.end());
+    if (i < context.sources.size()) answer.source = context.sources[i];
     if (digits) answer.fsq_digits = integers_of(outputs[*digits], i, windows);
     if (code) {
       const std::vector<int64_t> values = integers_of(outputs[*code], i, windows);
@@ -234,7 +244,7 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
   if (first.state) {
     text += ",state,state_label,state_probability,state_since_window,state_lasted_s,state_at_least";
   }
-  text += ",engine\n";
+  text += first.source ? ",engine,reason\n" : ",engine\n";
   for (const Answer& answer : answers) {
     text += fmt::format("{},{},{},{}", answer.window, answer.class_index, field(answer.label),
                         answer.probability);
@@ -247,13 +257,14 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
       text += fmt::format(",{},{},{},{},{},{:d}", state.state, field(state.label),
                           state.probability, state.since_window, state.lasted_s, state.at_least);
     }
-    text += "," + field(engine) + "\n";
+    text += "," + source_fields(answer.source, engine) + "\n";
   }
   return text;
 }
 
 std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
-                           const std::string& engine, OutputFormat format) {
+                           const std::string& engine, OutputFormat format,
+                           std::span<const Source> sources) {
   const size_t count = std::min(outputs.size(), plan.outputs.size());
   const auto windows =
       static_cast<size_t>(count == 0 || outputs[0].rank() == 0 ? 0 : outputs[0].shape()[0]);
@@ -266,7 +277,7 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
         text += "," + field(fmt::format("{}_{}", plan.outputs[o].name, i));
       }
     }
-    text += ",engine\n";
+    text += sources.empty() ? ",engine\n" : ",engine,reason\n";
   }
   for (size_t window = 0; window < windows; ++window) {
     nlohmann::ordered_json object = {{"window", window}};
@@ -276,11 +287,13 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
       for (const nlohmann::ordered_json& value : values) row += "," + value.dump();
       object["outputs"][plan.outputs[o].name] = std::move(values);
     }
-    object["engine"] = engine;
+    std::optional<Source> source;
+    if (window < sources.size()) source = sources[window];
+    put_source(object, source ? *source : Source{engine, {}, false});
     switch (format) {
       case OutputFormat::kJson: text += (window > 0 ? ",\n " : "\n ") + dumped(object); break;
       case OutputFormat::kJsonLines: text += dumped(object) + "\n"; break;
-      case OutputFormat::kCsv: text += row + "," + field(engine) + "\n"; break;
+      case OutputFormat::kCsv: text += row + "," + source_fields(source, engine) + "\n"; break;
     }
   }
   return format == OutputFormat::kJson ? text + "\n]\n" : text;
@@ -290,7 +303,7 @@ Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs
                                const AnswerContext& context, const std::string& engine,
                                OutputFormat format) {
   if (!context.recording && !logits_output(plan).ok()) {
-    return format_outputs(plan, outputs, engine, format);
+    return format_outputs(plan, outputs, engine, format, context.sources);
   }
   TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
   switch (format) {

@@ -60,6 +60,13 @@ Result<void> write_arrays(const std::string& prefix, const Plan& plan,
   for (size_t i = 0; i < outputs.size() && i < plan.outputs.size(); ++i) {
     TRY(data::write_npy(file_name(prefix, plan.outputs[i].name), outputs[i]));
   }
+  if (!context.sources.empty()) {
+    Tensor on_device(DType::kBool, {static_cast<int64_t>(context.sources.size())});
+    for (size_t i = 0; i < context.sources.size(); ++i) {
+      on_device.mutable_data<bool>()[i] = context.sources[i].on_device;
+    }
+    TRY(data::write_npy(file_name(prefix, "on_device"), on_device));
+  }
   const bool decides = context.decider != nullptr && logits_output(plan).ok();
   if (!decides && !context.recording) return ok();
   TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));

@@ -30,7 +30,8 @@ size_t scratch_of(const StepBody& body, const Prepared& prepared) {
   return 0;
 }
 
-Result<void> check_input(const Plan& plan) {
+Result<void> check_input(const Plan& plan, EngineInputs inputs) {
+  if (inputs == EngineInputs::kTensors && !plan.inputs.empty()) return ok();
   if (plan.inputs.size() != 1 ||
       plan.buffers[plan.inputs[0].buffer.index()].dtype != DType::kFloat32) {
     return unsupported("plan", "takes " + std::to_string(plan.inputs.size()) +
@@ -67,6 +68,7 @@ void execute_step(const Frame& frame, size_t index) {
 Result<Frame> take_window(Engine& engine, std::span<const float> window) {
   const Plan& plan = engine.program->plan;
   const Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
+  TRY(check_input(plan, EngineInputs::kWindow));
   if (static_cast<int64_t>(window.size()) != buffer_elements(input)) {
     return invalid_input("input " + plan.inputs[0].name,
                          "got " + std::to_string(window.size()) + " values, expected " +
@@ -120,7 +122,7 @@ Result<Memory> Memory::create(size_t size_bytes) {
 
 Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
   TRY(check_plan(plan));
-  TRY(check_input(plan));
+  TRY(check_input(plan, options.inputs));
   const auto program = std::make_shared<Program>();
   program->isa = kernels::Isa::kScalar;
   if (options.isa) {
@@ -154,6 +156,28 @@ Result<void> run(Engine& engine, std::span<const float> window) {
   TRY_ASSIGN(const Frame frame, take_window(engine, window));
   const size_t count = engine.program->plan.steps.size();
   for (size_t i = 0; i < count; ++i) execute_step(frame, i);
+  return ok();
+}
+
+Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
+  const Plan& plan = engine.program->plan;
+  if (inputs.size() != plan.inputs.size()) {
+    return invalid_input("plan", "takes " + std::to_string(plan.inputs.size()) + " inputs, got " +
+                                     std::to_string(inputs.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
+    if (inputs[i].dtype() == buffer.dtype && inputs[i].shape() == buffer.shape) continue;
+    return invalid_input("input " + plan.inputs[i].name,
+                         "is " + graupel::to_string(inputs[i].shape()) + ", expected " +
+                             graupel::to_string(buffer.shape));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
+    std::memcpy(engine.arena.data() + buffer.offset, inputs[i].bytes(), inputs[i].size_bytes());
+  }
+  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
+  for (size_t i = 0; i < plan.steps.size(); ++i) execute_step(frame, i);
   return ok();
 }
 

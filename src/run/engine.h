@@ -44,12 +44,16 @@ struct Engine {
   Memory scratch;
 };
 
+// What is given to run: one window, or a tensor for each input of the plan (run_tensors).
+enum class EngineInputs { kWindow, kTensors };
+
 struct EngineOptions {
   std::optional<kernels::Isa> isa;  // nullopt: kernels::choose_isa()
+  EngineInputs inputs = EngineInputs::kWindow;
 };
 
-// Errors: those of check_plan and choose_isa; kUnsupported if the plan does not take exactly one
-// float32 input; kInvalidInput if the memory cannot be had.
+// Errors: those of check_plan and choose_isa; kUnsupported if the plan takes no input or, for
+// kWindow, not exactly one float32 input; kInvalidInput if the memory cannot be had.
 Result<Engine> load_engine(Plan plan, const EngineOptions& options = {});
 // The same program with memory of its own, for another thread.
 Result<Engine> clone(const Engine& engine);
@@ -61,6 +65,8 @@ size_t packed_size_bytes(const Engine& engine);   // weights as the kernels take
 
 // One window, row-major, as many values as the plan's input has. Error kInvalidInput otherwise.
 Result<void> run(Engine& engine, std::span<const float> window);
+// One tensor per input of the plan, in its order. Error kInvalidInput if types or shapes differ.
+Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs);
 // The same, adding each step's duration to step_ns (one per step of the plan).
 Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<int64_t> step_ns);
 

@@ -67,7 +67,8 @@ void write_engines(JsonWriter& json, const Service& service) {
   for (const auto& [name, versions] : service.models.loaded) {
     for (const auto& [version, model] : versions) {
       json.begin_object().field("model", name).field("version", version);
-      json.field("engine", model->engine_name()).field("state", "healthy");
+      const EngineView view = engine_view(*model);
+      json.field("engine", view.engine).field("state", view.state).field("reason", view.reason);
       json.end_object();
     }
   }

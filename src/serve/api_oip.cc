@@ -265,8 +265,22 @@ Result<std::vector<std::pair<const Output*, bool>>> wanted_outputs(
   return wanted;
 }
 
+// Who answered the windows of a request. One that the preferred engine did not answer names the
+// engine and the reason.
+struct Engines {
+  std::string engine, reason;
+  size_t fallbacks = 0;
+};
+
+void note(const WindowAnswer& window, Engines& engines) {
+  const bool fallback = !window.fallback_reason.empty();
+  if (engines.fallbacks == 0) engines.engine = window.engine;
+  if (fallback && engines.fallbacks == 0) engines.reason = window.fallback_reason;
+  engines.fallbacks += fallback ? 1 : 0;
+}
+
 Result<Reply> format_outputs(const Model& model, const OipRequest& request,
-                             const std::vector<Output>& outputs, const WindowAnswer& last) {
+                             const std::vector<Output>& outputs, const Engines& engines) {
   TRY_ASSIGN(const auto wanted, wanted_outputs(request, outputs));
   std::string json = "{\"model_name\":", binary;
   append_text(json, model.name);
@@ -277,10 +291,11 @@ Result<Reply> format_outputs(const Model& model, const OipRequest& request,
     append_text(json, request.id);
   }
   json += ",\"parameters\":{\"engine\":";
-  append_text(json, last.engine);
-  if (!last.fallback_reason.empty()) {
+  append_text(json, engines.engine);
+  if (engines.fallbacks > 0) {
     json += ",\"fallback_reason\":";
-    append_text(json, last.fallback_reason);
+    append_text(json, engines.reason);
+    json += fmt::format(",\"fallback_windows\":{}", engines.fallbacks);
   }
   json += "},\"outputs\":[";
   for (const auto& [output, as_binary] : wanted) {
@@ -322,13 +337,15 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
              batch_of(model, std::move(request.inputs[0]), service.options.windows_per_request));
   std::vector<Output> outputs = empty_outputs(model, batch.windows);
   const size_t each = batch.values.size() / batch.windows;
-  WindowAnswer last;
+  Engines engines;
   for (size_t i = 0; i < batch.windows; ++i) {
-    TRY_ASSIGN(last, answer(model, worker, std::span(batch.values).subspan(i * each, each)));
-    observe(service.metrics, model, last, queue_seconds);
-    append_answer(last, batch.windows, outputs);
+    TRY_ASSIGN(const WindowAnswer window,
+               answer(model, worker, std::span(batch.values).subspan(i * each, each)));
+    observe(service.metrics, model, window, queue_seconds);
+    append_answer(window, batch.windows, outputs);
+    note(window, engines);
   }
-  return format_outputs(model, request, outputs, last);
+  return format_outputs(model, request, outputs, engines);
 }
 
 }  // namespace

@@ -147,6 +147,58 @@ void add_family(const MetricFamily& family, std::string_view model, HistogramVie
   }
 }
 
+// One family of the engines: a line for each model that has a value.
+template <class Value>
+std::string engine_family(std::string_view name, std::string_view type, std::string_view help,
+                          const std::vector<EngineGauges>& engines, const Value& value) {
+  std::string lines;
+  for (const EngineGauges& engine : engines) {
+    const std::optional<double> number_of = value(engine);
+    if (!engine.asks_device || !number_of) continue;
+    lines +=
+        fmt::format("{}{{model=\"{}\",version=\"{}\"}} {}\n", name, escaped(engine.model, true),
+                    escaped(engine.version, true), number(*number_of));
+  }
+  if (lines.empty()) return lines;
+  return fmt::format("# HELP {} {}\n# TYPE {} {}\n{}", name, help, name, type, lines);
+}
+
+std::string engine_text(const std::vector<EngineGauges>& engines) {
+  using Maybe = std::optional<double>;
+  std::string text;
+  if (!engines.empty()) {
+    text =
+        "# HELP graupel_engine_state_info 1 for the state a model's engine is in\n"
+        "# TYPE graupel_engine_state_info gauge\n";
+  }
+  for (const EngineGauges& engine : engines) {
+    for (const std::string_view each : kEngineStates) {
+      text +=
+          fmt::format("graupel_engine_state_info{{model=\"{}\",version=\"{}\",state=\"{}\"}} {}\n",
+                      escaped(engine.model, true), escaped(engine.version, true), each,
+                      each == engine.state ? 1 : 0);
+    }
+  }
+  const auto count = [](uint64_t value) { return Maybe(static_cast<double>(value)); };
+  text +=
+      engine_family("graupel_device_temperature_celsius", "gauge", "Of the device's chip", engines,
+                    [](const EngineGauges& e) { return Maybe(e.temperature_celsius); });
+  text += engine_family(
+      "graupel_device_hung_threads", "gauge", "Given up inside the driver", engines,
+      [](const EngineGauges& e) { return Maybe(static_cast<double>(e.hung_threads)); });
+  text += engine_family("graupel_device_openings_total", "counter", "Openings of the device, tried",
+                        engines, [&](const EngineGauges& e) { return count(e.openings); });
+  text += engine_family("graupel_shadow_windows_total", "counter",
+                        "Windows of the device that the CPU answered too", engines,
+                        [&](const EngineGauges& e) { return count(e.shadow_windows); });
+  text += engine_family("graupel_shadow_disagreements_total", "counter",
+                        "Of these, those of another class", engines,
+                        [&](const EngineGauges& e) { return count(e.shadow_disagreements); });
+  text += engine_family("graupel_shadow_snr_db", "gauge", "The device's noise against the CPU",
+                        engines, [](const EngineGauges& e) { return e.shadow_snr_db; });
+  return text;
+}
+
 }  // namespace
 
 struct Metrics::State {
@@ -209,7 +261,6 @@ struct Metrics::State {
   std::deque<FallbackEvent> events;
   Counters& loads = counters("graupel_model_loads_total", "Loads of a model, by result");
   GaugesOf& model_info = gauges("graupel_model_info", "1 for each model that was loaded");
-  GaugesOf& engine = gauges("graupel_engine_state_info", "1 for the state an engine is in");
   GaugesOf& build = gauges("graupel_build_info", "1, with the version of this program");
   // Names of existing EdgeInfer dashboards.
   GaugesOf& hailo_build = gauges("hailo_build_info", "As graupel_build_info");
@@ -343,13 +394,6 @@ void Metrics::model_loaded(std::string_view model, std::string_view version,
   state_->hailo_info.Add(labels).Set(1);
 }
 
-void Metrics::engine_state(std::string_view engine, std::string_view state) {
-  for (const std::string_view each : kEngineStates) {
-    state_->engine.Add({{"engine", std::string(engine)}, {"state", std::string(each)}})
-        .Set(each == state ? 1 : 0);
-  }
-}
-
 std::vector<FallbackEvent> Metrics::fallback_events() const {
   const std::lock_guard lock(state_->events_mutex);
   return {state_->events.begin(), state_->events.end()};
@@ -396,6 +440,7 @@ std::string Metrics::text(const Gauges& gauges) const {
       gauge_text("edgeinfer_uptime_seconds", "As graupel_uptime_seconds", gauges.uptime_seconds);
   text += gauge_text("hailo_model_loaded", "1 if any model is loaded",
                      gauges.models_loaded > 0 ? 1 : 0);
+  text += engine_text(gauges.engines);
   text += gauge_text("graupel_requests_in_flight", "Requests that are being answered",
                      count(state_->in_flight));
   text += gauge_text("process_start_time_seconds", "Since 1970", state_->start_time_seconds);

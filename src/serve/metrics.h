@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,16 @@
 namespace graupel::serve {
 
 // Numbers that are read when Prometheus asks, on the loop's thread.
+// Of one loaded model.
+struct EngineGauges {
+  std::string model, version, state;  // state: one of npu::Health's
+  bool asks_device = false;           // what follows is then written
+  std::optional<float> temperature_celsius;
+  int64_t hung_threads = 0;
+  uint64_t openings = 0, shadow_windows = 0, shadow_disagreements = 0;
+  std::optional<double> shadow_snr_db;
+};
+
 struct Gauges {
   int64_t queue_waiting = 0;
   int64_t connections = 0;
@@ -26,6 +37,7 @@ struct Gauges {
   int64_t models_loaded = 0;
   double uptime_seconds = 0.0;
   ProcessUse process;
+  std::vector<EngineGauges> engines;
 };
 
 struct HistogramView {
@@ -70,7 +82,6 @@ class Metrics {
   void session_window(std::string_view model, double latency_seconds);
   void model_loaded(std::string_view model, std::string_view version, std::string_view sha256,
                     bool succeeded);
-  void engine_state(std::string_view engine, std::string_view state);  // one of a fixed set is 1
 
   // What a status page shows: one of our histograms over all its labels, or those with this model.
   HistogramView histogram(std::string_view family, std::string_view model = {}) const;

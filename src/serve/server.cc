@@ -55,7 +55,11 @@ Result<void> load_all(Service& service) {
   }
   for (const ModelSource& source : service.models.sources) {
     TRY_ASSIGN(const std::shared_ptr<Model> model,
-               load_model(source.path, source.name, source.version, service.workers.threads()));
+               load_model(source.path, source.name, source.version, service.workers.threads(),
+                          service.options.engine));
+    if (!model->started.warning.empty()) {
+      log_text(service, "warning", "engine", source.name + ": " + model->started.warning);
+    }
     service.metrics.model_loaded(source.name, source.version, model->sha256, true);
     service.models.loaded[source.name][source.version] = model;
   }

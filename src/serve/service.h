@@ -42,6 +42,7 @@ struct ServeOptions {
   size_t workers = 1;
   size_t queue_limit = 256;
   size_t windows_per_request = 256;
+  npu::EngineOptions engine;  // a model loaded later falls back where the first ones have to open
   std::chrono::milliseconds deadline{1000};  // for a window to be begun
   std::chrono::milliseconds drain{10000};
   bool edgeinfer_compat = true;  // /infer answers 64 latents and 12 scores

@@ -157,6 +157,18 @@ class Requests(unittest.TestCase):
                 self.assertIsNone(headers["Access-Control-Allow-Origin"])
                 self.assertIsNone(headers["Access-Control-Allow-Credentials"])
 
+    def test_other_pages_get_no_websocket(self):
+        with harness.Served() as server:
+            own = f"http://127.0.0.1:{server.port}"
+            for origin, status in ((own, 101), ("http://evil.example", 403), ("null", 403),
+                                   (own + ".evil.example", 403), ("http://127.0.0.1:1", 403)):
+                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+                    connection.sendall((f"GET /ws/v1/analysis HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+                                        f"Origin: {origin}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                        "Sec-WebSocket-Version: 13\r\n"
+                                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+                    self.assertIn(f" {status} ".encode(), connection.recv(4096)[:20], origin)
+
     def test_no_path_of_a_request_reaches_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
             models = os.path.join(folder, "models")
