@@ -299,6 +299,11 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
   return format == OutputFormat::kJson ? text + "\n]\n" : text;
 }
 
+OutputFormat output_format(std::string_view name) {
+  if (name == "csv") return OutputFormat::kCsv;
+  return name == "jsonl" ? OutputFormat::kJsonLines : OutputFormat::kJson;
+}
+
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
                                const AnswerContext& context, const std::string& engine,
                                OutputFormat format) {

@@ -102,6 +102,8 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
 // name, {"window":0,"outputs":{"boxes":[...]},"engine":"..."}; as CSV one column per element,
 // NAME_0, NAME_1, ... `outputs` as run_windows gives them.
 enum class OutputFormat { kJson, kJsonLines, kCsv };
+// "csv", "jsonl"; anything else is kJson.
+OutputFormat output_format(std::string_view name);
 std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
                            const std::string& engine, OutputFormat format,
                            std::span<const Source> sources = {});
