@@ -114,6 +114,38 @@ TEST_F(Train, WritesWhatDeployTakes) {
   EXPECT_THAT(other.err, HasSubstr("names no tensor of this network"));
 }
 
+TEST_F(Train, ScalesGoIntoRefinementAndComeBackUnchanged) {
+  if (!has_libtorch()) GTEST_SKIP() << "built without libtorch";
+  ASSERT_EQ(graupel(arguments("plain")).code, 0);
+  const auto optimize = [](const std::string& model, std::vector<std::string> more) {
+    const std::string parsed = path("scales.graupel");
+    ASSERT_EQ(graupel({"parse", "-q", path(model), "-o", parsed}).code, 0);
+    std::vector<std::string> words = {"optimize",
+                                      "-q",
+                                      parsed,
+                                      "-o",
+                                      parsed,
+                                      "--normalization",
+                                      path("w/normalization.json"),
+                                      "--calib",
+                                      path("w/train/windows.npy"),
+                                      "--no-equalization"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Finished finished = graupel(words);
+    ASSERT_TRUE(finished.code == 0 || finished.code == 1) << finished.err;
+  };
+  optimize("plain/model.onnx", {"--export-scales", path("there.json")});
+  EXPECT_THAT(bytes("there.json"), HasSubstr("int16"));  // in front of the tanh
+  std::vector<std::string> words = arguments("rounded");
+  words.insert(words.end(),
+               {"--initial", path("plain"), "--scales", path("there.json"), "--epochs", "1"});
+  const Finished refined = graupel(words);
+  ASSERT_EQ(refined.code, 0) << refined.err;
+  optimize("rounded/model.onnx",
+           {"--scales", path("there.json"), "--export-scales", path("back.json")});
+  EXPECT_EQ(bytes("back.json"), bytes("there.json"));
+}
+
 TEST_F(Train, ARunKilledAtAnyMomentGoesOnToTheSameModel) {
   if (!has_libtorch()) GTEST_SKIP() << "built without libtorch";
   ASSERT_EQ(graupel(arguments("whole")).code, 0);
