@@ -93,6 +93,28 @@ TEST(HsmmFilter, TheLastAnswerOfALongRunIsThePosteriors) {
   EXPECT_EQ(filter.windows, 0u);
 }
 
+TEST(HsmmFilter, AMillionWindowsDoNotUnderflow) {
+  Rng rng(6);
+  Hsmm model = random_hsmm(rng, 2, 20);
+  model.begin = Begin::kOnset;
+  model.initial = {1, 0};
+  model.transitions = {{0, 1, 1, 0}};
+  model.durations.assign(2, {DurationFamily::kPoisson, {7.0}});
+  const size_t windows = 1000000, period = 8, lag = 4;
+  HsmmFilter filter =
+      make_filter(std::make_shared<HsmmTables>(make_hsmm_tables(model).value()), lag).value();
+  const std::vector<double> first = {-0.01, -30.0}, second = {-30.0, -0.01};
+  for (size_t t = 0; t < windows; ++t) {
+    step(filter, (t / period) % 2 == 0 ? first : second);
+    if (t < 100 || t % 1001 != 0) continue;
+    const size_t now = (t / period) % 2, before = ((t - lag) / period) % 2;
+    ASSERT_NEAR(filter.probability[now], 1.0, 1e-9) << t;
+    ASSERT_NEAR(filter.lagged[before], 1.0, 1e-9) << t;
+    ASSERT_EQ(elapsed_in(filter, now).windows, t % period + 1);
+  }
+  EXPECT_TRUE(std::isfinite(filter.log_likelihood));
+}
+
 TEST(HsmmFilter, ASegmentOfTheFirstWindowHasLastedAtLeastThatLong) {
   Rng rng(2);
   Hsmm model = random_hsmm(rng, 2, 30);

@@ -210,9 +210,10 @@ Result<BundleHsmm> bundle_hsmm(const std::string& path) {
     TRY_ASSIGN(hsmm.block, decide::parse_block(found->second));
   }
   if (hsmm.block.hsmm.empty()) {
-    return invalid_input(path,
-                         "has no HSMM, so there is no knowledge of how long behaviours last; "
-                         "fit one: graupel hsmm BUNDLE RECORDING --hop N");
+    return invalid_input(
+        path,
+        "has no HSMM, so there is no knowledge of how long behaviours last; "
+        "fit one: graupel calibrate --hsmm, or graupel hsmm BUNDLE RECORDING --hop N");
   }
   TRY_ASSIGN(hsmm.model, decide::parse_hsmm(hsmm.block.hsmm));
   return hsmm;

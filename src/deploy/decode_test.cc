@@ -92,8 +92,29 @@ TEST(Decode, ABundleLearnsAndATimelineComesOut) {
   EXPECT_TRUE(add_hsmm(bundle, twice, FitBy::kEm).ok());
 }
 
+// Segments of 1 to about 30 windows in any order; one window in six shows another class.
+Recordings varied() {
+  Recordings recordings = sample();
+  Rng rng(8);
+  for (Stretch& stretch : recordings.stretches) {
+    stretch.windows = 400;
+    stretch.labels.clear();
+    stretch.logits.clear();
+    int64_t label = 0;
+    for (size_t t = 0; t < stretch.windows; ++t) {
+      if (rng.below(10) == 0) label = (label + 1 + static_cast<int64_t>(rng.below(2))) % 3;
+      const int64_t shown = rng.below(6) == 0 ? static_cast<int64_t>(rng.below(3)) : label;
+      for (int64_t c = 0; c < 3; ++c) {
+        stretch.logits.push_back((c == shown ? 4.0f : 0.0f) + static_cast<float>(rng.uniform()));
+      }
+      stretch.labels.push_back(label);
+    }
+  }
+  return recordings;
+}
+
 TEST(Decode, CommittedSegmentsAreThoseOfTheWholeRecording) {
-  const Recordings recordings = sample();
+  const Recordings recordings = varied();
   bundle::Bundle bundle;
   ASSERT_TRUE(add_hsmm(bundle, recordings, FitBy::kLabels).ok());
   const BundleHsmm hsmm = in_bundle(bundle);

@@ -182,7 +182,8 @@ std::string timeline_svg(const Timeline& timeline) {
   const double height = legend + kRow * static_cast<double>(timeline.stretches.size()) + 10.0;
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {0:.0f}\" width=\"1000\" "
-      "height=\"{0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"1000\" "
+      "height=\"{0:.0f}\" style=\"max-width:100%;height:auto\" font-family=\"sans-serif\" "
+      "font-size=\"12\">\n<rect width=\"1000\" "
       "height=\"{0:.0f}\" fill=\"#fff\"/>\n",
       height);
   for (size_t i = 0; i < used.size(); ++i) {
