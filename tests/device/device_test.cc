@@ -3,6 +3,9 @@
 // of the vendor's ran here.
 #include <gmock/gmock.h>
 
+#include <sstream>
+
+#include "base/rng.h"
 #include "bundle/bundle.h"
 #include "data/npy.h"
 #include "npu/standin/standin_hef.h"
