@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "bundle/bundle.h"
 #include "data/npy.h"
-#include "npu/standin/standin_hef.h"
+#include "npu/standin/test_hef.h"
 #include "onnx/onnx.h"
 #include "tests/cli/command_runner.h"
 
