@@ -3,6 +3,7 @@
 // of the vendor's ran here.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "base/rng.h"
@@ -78,8 +79,11 @@ class DeviceCli : public testing::Test {
 
   static Finished run(const std::string& engine, const std::string& script = "",
                       std::vector<std::string> more = {}, const std::string& release = "4_20") {
-    std::vector<std::string> words = {
-        "run", path("d.graupel"), path("windows.npy"), "--engine", engine, "--format", "jsonl"};
+    std::vector<std::string> words = {"run", path("d.graupel"), path("windows.npy"), "--engine",
+                                      engine};
+    if (std::count(more.begin(), more.end(), "--format") == 0) {
+      words.insert(words.end(), {"--format", "jsonl"});
+    }
     words.insert(words.end(), more.begin(), more.end());
     return graupel(
         words, {"GRAUPEL_HAILORT=" GRAUPEL_STANDIN_FOLDER "/libhailort_standin_" + release + ".so",
