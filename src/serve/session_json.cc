@@ -190,20 +190,32 @@ Result<void> read_model_config(dom::element element, SessionMessage& message) {
   }
   for (const auto [key, each] : object) {
     if (key == "model" || key == "hop_ms") TRY(read_field(key, each, 0, message));
-    if (key == "version") TRY_ASSIGN(message.model_version, text_of(each, key));
+    if (key == "version") {
+      TRY_ASSIGN(message.model_version, text_of(each, key));
+    }
   }
   return ok();
 }
 
 Result<void> read_names(std::string_view key, dom::element element, SessionMessage& message) {
-  if (key == "type") TRY_ASSIGN(message.type, text_of(element, key));
-  if (key == "auth_token") TRY_ASSIGN(message.auth_token, text_of(element, key));
-  if (key == "feed") TRY_ASSIGN(message.feed, text_of(element, key));
-  if (key == "model") TRY_ASSIGN(message.model, text_of(element, key));
+  if (key == "type") {
+    TRY_ASSIGN(message.type, text_of(element, key));
+  }
+  if (key == "auth_token") {
+    TRY_ASSIGN(message.auth_token, text_of(element, key));
+  }
+  if (key == "feed") {
+    TRY_ASSIGN(message.feed, text_of(element, key));
+  }
+  if (key == "model") {
+    TRY_ASSIGN(message.model, text_of(element, key));
+  }
   if (key == "modelVersion" || key == "model_version") {
     TRY_ASSIGN(message.model_version, text_of(element, key));
   }
-  if (key == "sessionId") TRY_ASSIGN(message.session_id, text_of(element, key));
+  if (key == "sessionId") {
+    TRY_ASSIGN(message.session_id, text_of(element, key));
+  }
   if (key == "session_id") {
     TRY_ASSIGN(message.session_id, text_of(element, key));
     message.form = SessionForm::kB;
