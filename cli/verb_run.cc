@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "data/windows.h"
+#include "deploy/labelled.h"
 #include "run/answers.h"
 #include "run/load.h"
 
@@ -11,8 +12,10 @@ namespace graupel::cli {
 namespace {
 
 struct Flags {
-  std::string input, windows, output, format = "json";
+  std::string input, windows, output, groups, format = "json";
   std::optional<int64_t> group;
+  bool sequence = false;
+  int64_t hop_samples = 0;
 };
 
 run::OutputFormat output_format(const std::string& name) {
@@ -27,8 +30,10 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const data::WindowSet set,
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
   TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
-  const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
-                                      flags.group};
+  TRY_ASSIGN(const std::vector<int64_t> recordings, deploy::groups_of(flags.groups, set));
+  run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
+                                flags.group};
+  if (flags.sequence) context.recording = {recordings, {.hop_samples = flags.hop_samples}};
   TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, outputs, context));
   if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
   if (flags.format == "npy") {
@@ -64,6 +69,11 @@ void add_run(CLI::App& app, Globals& globals) {
       ->check(CLI::IsMember({"json", "jsonl", "csv", "npy"}))
       ->capture_default_str();
   verb->add_option("--group", flags->group, "the person all windows are of, if known by number");
+  CLI::Option* sequence = verb->add_flag("--sequence", flags->sequence,
+                                         "the windows are a recording in order: the HSMM's state");
+  verb->add_option("--groups", flags->groups, "file: the recording of each window")
+      ->needs(sequence);
+  verb->add_option("--hop", flags->hop_samples, "samples between windows")->needs(sequence);
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
 }
 

@@ -54,6 +54,18 @@ nlohmann::ordered_json float_number(float value) {
   return nlohmann::ordered_json::parse(fmt::format("{}", value), nullptr, false);
 }
 
+nlohmann::ordered_json object_of(const StateAnswer& state) {
+  nlohmann::ordered_json object = {{"class", state.state}};
+  if (!state.label.empty()) object["label"] = state.label;
+  object["probability"] = number(state.probability);
+  object["since_window"] = state.since_window;
+  object["lasted_windows"] = state.lasted_windows;
+  if (state.lasted_s > 0.0) object["lasted_s"] = state.lasted_s;
+  object["at_least"] = state.at_least;
+  if (!state.evidence) object["evidence"] = false;
+  return object;
+}
+
 nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine) {
   nlohmann::ordered_json object;
   object["window"] = answer.window;
@@ -66,6 +78,7 @@ nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine
   for (const float logit : answer.logits) object["logits"].push_back(float_number(logit));
   if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
   if (answer.fsq_code) object["fsq_code"] = *answer.fsq_code;
+  if (answer.state) object["state"] = object_of(*answer.state);
   object["engine"] = engine;
   return object;
 }
@@ -178,6 +191,7 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
       if (values.size() == 1) answer.fsq_code = values[0];
     }
   }
+  TRY(add_states(context, answers));
   return answers;
 }
 
@@ -185,7 +199,9 @@ Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
                          const AnswerContext& context) {
   if (context.decider == nullptr || !context.decider->block.drift) return false;
   const decide::Drift& drift = *context.decider->block.drift;
-  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
+  AnswerContext windows_only = context;
+  windows_only.recording.reset();
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, windows_only));
   decide::DriftState state = decide::start_drift(drift);
   for (const Answer& answer : answers) {
     decide::observe_drift(drift, 1.0 - answer.probability, state);
@@ -215,6 +231,9 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
   for (size_t i = 0; i < first.fsq_digits.size(); ++i) text += fmt::format(",fsq_digit_{}", i);
   if (first.fsq_code) text += ",fsq_code";
   if (first.conformal_set) text += ",conformal_set";
+  if (first.state) {
+    text += ",state,state_label,state_probability,state_since_window,state_lasted_s,state_at_least";
+  }
   text += ",engine\n";
   for (const Answer& answer : answers) {
     text += fmt::format("{},{},{},{}", answer.window, answer.class_index, field(answer.label),
@@ -223,6 +242,11 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
     for (const int64_t digit : answer.fsq_digits) text += fmt::format(",{}", digit);
     if (answer.fsq_code) text += fmt::format(",{}", *answer.fsq_code);
     if (answer.conformal_set) text += fmt::format(",{}", fmt::join(*answer.conformal_set, " "));
+    if (answer.state) {
+      const StateAnswer& state = *answer.state;
+      text += fmt::format(",{},{},{},{},{},{:d}", state.state, field(state.label),
+                          state.probability, state.since_window, state.lasted_s, state.at_least);
+    }
     text += "," + field(engine) + "\n";
   }
   return text;
@@ -265,7 +289,9 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
                                const AnswerContext& context, const std::string& engine,
                                OutputFormat format) {
-  if (!logits_output(plan).ok()) return format_outputs(plan, outputs, engine, format);
+  if (!context.recording && !logits_output(plan).ok()) {
+    return format_outputs(plan, outputs, engine, format);
+  }
   TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
   switch (format) {
     case OutputFormat::kCsv: return format_csv(answers, engine);

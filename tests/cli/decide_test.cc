@@ -69,6 +69,33 @@ TEST_F(Decide, CalibrateInJsonAndAMissedBarIsExitOne) {
   EXPECT_EQ(json["split"]["by"], "group");
 }
 
+TEST_F(Decide, AnHsmmIsLearnedFollowedAndDecoded) {
+  const Finished done =
+      graupel(calibrate({"--json", "-o", path("h.graupel"), "--report", path("h.html"), "--hsmm",
+                         "--hop", "50", "--rate", "100"}));
+  ASSERT_TRUE(done.code == 0 || done.code == 1) << done.err;
+  const nlohmann::json json = nlohmann::json::parse(done.out);
+  EXPECT_EQ(json["bars"].size(), 7u);
+  EXPECT_EQ(json["hsmm"]["states"], 10);
+  const std::vector<std::string> run = {"run", path("h.graupel"), windows(), "--format", "jsonl"};
+  EXPECT_THAT(graupel(run).out, testing::Not(HasSubstr("\"state\":")));
+  std::vector<std::string> follow = run;
+  follow.insert(follow.end(), {"--sequence", "--groups", path("data/subjects.npy")});
+  const Finished followed = graupel(follow);
+  ASSERT_EQ(followed.code, 0) << followed.err;
+  EXPECT_THAT(followed.out, HasSubstr("\"state\":{\"class\":"));
+  EXPECT_THAT(followed.out, HasSubstr("\"lasted_s\":0.5,"));
+  const Finished decoded = graupel({"decode", path("h.graupel"), windows(), "--groups",
+                                    path("data/subjects.npy"), "--mode", "commit"});
+  ASSERT_EQ(decoded.code, 0) << decoded.err;
+  EXPECT_THAT(decoded.out, HasSubstr("final"));
+  const Finished codes =
+      graupel({"hsmm", path("h.graupel"), windows(), "--labels", path("data/labels.npy"),
+               "--groups", path("data/subjects.npy"), "--hop", "50", "--emission", "codes"});
+  EXPECT_TRUE(codes.code == 0 || codes.code == 1) << codes.err;
+  EXPECT_THAT(codes.out, HasSubstr("people not fitted on"));
+}
+
 TEST_F(Decide, CodesShowsAndComparesThem) {
   const Finished done = graupel(
       {"codes", path("m.graupel"), windows(), "--json", "--labels", path("data/labels.npy")});
@@ -98,6 +125,12 @@ TEST_F(Decide, RefusalsSayWhatToDo) {
       "expected 0 to 9");
   refused({"calibrate", path("r.html"), "--data", windows()}, "r.html");
   refused({"codes", path("m.graupel"), path("none.npy")}, "none.npy");
+  refused(calibrate({"--hsmm"}), "--hop: is needed with --hsmm");
+  refused({"run", path("m.graupel"), windows(), "--sequence"}, "HSMM");
+  refused({"decode", path("m.graupel"), windows()}, "has no HSMM");
+  refused({"hsmm", path("m.graupel"), windows(), "--labels", path("data/labels.npy"), "--emission",
+           "codes"},
+          "run graupel calibrate");
 }
 
 }  // namespace
