@@ -49,6 +49,7 @@ struct WindowRecord {
   std::vector<int64_t> fsq_digits;
   std::optional<int64_t> fsq_code;
   std::optional<StateView> state;
+  std::string state_trouble;  // why there is none although the bundle has an HSMM
   bool has_drift = false;
   double drift_log_wealth = 0.0;
   bool drift_alarm = false;
@@ -63,8 +64,7 @@ inline constexpr size_t kKeptRecords = 120;
 struct StreamMemory {
   std::string model_sha256;              // that `stream` is of
   std::optional<decide::Stream> stream;  // absent: the bundle is not calibrated
-  bool follows_state = false;
-  std::string trouble;  // why there is no state although the bundle has an HSMM
+  std::string trouble;                   // why there is no state although the bundle has an HSMM
 };
 
 // One window for a worker, and how much time without one lies in front of it.
@@ -83,7 +83,7 @@ struct HopOptions {
 };
 
 // Begins anew if the memory is of another model, or of none.
-void prepare_memory(const Model& model, const HopOptions& hop, StreamMemory& memory);
+void prepare_memory(const Model& model, const HopOptions& hop, size_t digits, StreamMemory& memory);
 // A worker's part: one window through the network and the stream.
 Result<WindowRecord> answer_in_stream(Model& model, size_t worker, const WindowTask& task,
                                       const HopOptions& hop, StreamMemory& memory,
