@@ -182,6 +182,7 @@ Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
     : loop(loop_),
       options(std::move(options_)),
       log(std::move(log_)),
+      sequences(options.sessions.limit, options.sessions.idle),
       workers(std::max<size_t>(options.workers, 1), options.queue_limit) {
   rate_limits.per_second = options.rate_per_second;
   rate_limits.burst = options.rate_burst;

@@ -29,6 +29,7 @@ using WallTime = std::chrono::system_clock::time_point;
 struct StateView {
   int64_t state = 0;
   double probability = 0.0;
+  int64_t elapsed_windows = 1;
   int64_t elapsed_us = 0;  // in this state, most probably
   bool at_least = false;   // the recording began inside it, or it is longer than the model counts
   double end_probability = 0.0;         // given the state: this window is its last
@@ -77,6 +78,7 @@ struct WindowTask {
   std::vector<float> values;
 };
 
+// hop_samples 0: the model's own, and times are not known.
 struct HopOptions {
   int64_t hop_samples = 50;
   double rate_hz = 100.0;

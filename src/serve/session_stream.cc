@@ -33,11 +33,13 @@ void take_answer(const WindowAnswer& answered, WindowRecord& record) {
 
 StateView state_of(const decide::SequenceAnswer& answer, const HopOptions& hop) {
   const auto microseconds = [&](double windows) {
+    if (hop.hop_samples == 0) return 0LL;
     return std::llround(windows * static_cast<double>(hop.hop_samples) * 1e6 / hop.rate_hz);
   };
   StateView view;
   view.state = static_cast<int64_t>(answer.state);
   view.probability = answer.probability;
+  view.elapsed_windows = static_cast<int64_t>(answer.lasted_windows);
   view.elapsed_us = microseconds(static_cast<double>(answer.lasted_windows));
   view.at_least = answer.at_least;
   view.end_probability = answer.end_probability;
@@ -67,7 +69,8 @@ void prepare_memory(const Model& model, const HopOptions& hop, size_t digits,
   }
   decide::SequenceOptions options;
   options.hop_samples = hop.hop_samples;
-  if (model.decider->sequence->model.rate_hz > 0.0) options.rate_hz = hop.rate_hz;
+  if (hop.hop_samples > 0 && model.decider->sequence->model.rate_hz > 0.0)
+    options.rate_hz = hop.rate_hz;
   Result<decide::Stream> stream = decide::start_recording(*model.decider, options, digits);
   if (stream.ok()) {
     memory.stream = *std::move(stream);
