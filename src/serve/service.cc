@@ -21,6 +21,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/livez", Role::kAnyone, ErrorForm::kProblem, &get_livez},
     {"GET", "/readyz", Role::kAnyone, ErrorForm::kProblem, &get_readyz},
     {"GET", "/metrics", Role::kRead, ErrorForm::kProblem, &get_metrics},
+    {"GET", "/openapi.yaml", Role::kAnyone, ErrorForm::kProblem, &get_openapi},
     {"POST", "/infer", Role::kRead, ErrorForm::kSidecar, &post_sidecar_infer},
     {"POST", "/api/v1/analysis/start", Role::kStream, ErrorForm::kProblem, &post_session_start},
     {"PUT", "/api/v1/analysis/stream", Role::kStream, ErrorForm::kProblem, &put_session_stream},
