@@ -94,7 +94,7 @@ TEST_F(Dfc, SuccessPutsTheHefIntoTheBundle) {
 
 // What comes back is held against the bundle. What is not its device part stays out of it.
 TEST_F(Dfc, AHefThatIsNotTheDevicePartStaysOut) {
-  const std::pair<const char*, const char*> cases[] = {{"placeholder", "placeholder for a HEF"},
+  const std::pair<const char*, const char*> cases[] = {{"placeholder", "is text, a placeholder"},
                                                        {"more_outputs", "output_mismatch"},
                                                        {"turned", "input_shape"},
                                                        {"other_arch", "is a HEF for hailo8l"}};
@@ -197,8 +197,8 @@ TEST_F(Dfc, ARecommendedCutIsTakenWhenAccepted) {
   EXPECT_THAT(validated.out, HasSubstr("whole vs halves, differing outputs"));
   EXPECT_THAT(validated.err, Not(HasSubstr("recombined_mismatches")));
   EXPECT_THAT(validated.err, Not(HasSubstr("plan_mismatches")));
-  const Finished inspected = graupel({"run", path("rec.graupel"), "--windows", windows(), "-q"});
-  EXPECT_EQ(inspected.code, 0) << inspected.err;
+  const Finished answered = graupel({"run", path("rec.graupel"), windows(), "-q"});
+  EXPECT_EQ(answered.code, 0) << answered.err;
 }
 
 TEST_F(Dfc, RandomCalibrationOnlyInSoManyWords) {
