@@ -25,6 +25,7 @@ TEST(Metrics, CountsUnderOurNamesAndThoseOfOldDashboards) {
                                          .sessions = 1,
                                          .models_loaded = 1,
                                          .uptime_seconds = 1.5,
+                                         .engines = {},
                                          .process = {}});
   for (const char* line :
        {"graupel_http_requests_total{method=\"POST\",route=\"/infer\",status=\"200\"} 1\n",

@@ -167,7 +167,8 @@ TEST(Sessions, AnswerEveryHopWithWhatTheEngineSays) {
       running.call("POST", "/api/v1/analysis/stop", json{{"session_id", id}}.dump());
   ASSERT_EQ(stopped.status, 200);
   double shares = 0.0;
-  for (const auto& share : json::parse(stopped.body)["summary"]["behavioral_states"]) {
+  const json summary = json::parse(stopped.body)["summary"];
+  for (const auto& share : summary["behavioral_states"]) {
     shares += share.get<double>();
   }
   EXPECT_NEAR(shares, 1.0, 1e-9);
