@@ -192,8 +192,9 @@ TEST_F(Dfc, ARecommendedCutIsTakenWhenAccepted) {
   EXPECT_EQ(bundle->manifest.provenance["recut"]["end_nodes"][0], earlier);
   EXPECT_TRUE(bundle->members.contains("model.hef"));
   // The new bundle answers as the old one does where INT8 allows, and every bar about it holds.
-  const Finished validated = graupel({"validate", path("rec.graupel"), "--model",
-                                      kSource + "/models/fsq_imu.onnx", "--windows", windows()});
+  const Finished validated =
+      graupel({"validate", path("rec.graupel"), "--model",
+               kSource + "/models/fsq_imu_synthetic.onnx", "--windows", windows()});
   EXPECT_THAT(validated.out, HasSubstr("whole vs halves, differing outputs"));
   EXPECT_THAT(validated.err, Not(HasSubstr("recombined_mismatches")));
   EXPECT_THAT(validated.err, Not(HasSubstr("plan_mismatches")));
