@@ -451,7 +451,7 @@ Result<void> restore_relus(Lifting& lifting) {
     ir::replace_uses(graph, value, after);
     graph.node(relu).inputs[0] = value;
     std::swap(graph.value(value).name, graph.value(after).name);
-    lifting.tensors.erase(index);
+    // The sum in front saturates as it did: the same codes, negative ones at zero.
     lifting.tensors[after.index()] = encoding;
     lifting.remarks.push_back(fmt::format("{} saturates at zero: a Relu is put there", name));
   }
