@@ -200,8 +200,11 @@ Result<int> compile_hailo(const Globals& globals, HailoFlags flags, const std::s
   std::vector<hailo::Finding> findings = compiled.made.findings;
   findings.insert(findings.end(), driven.log.findings.begin(), driven.log.findings.end());
   print(globals, deploy::driven_text(driven));
-  return adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version, bars},
-               output, std::move(findings), deploy::driven_json(driven));
+  Result<int> code =
+      adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version, bars},
+            output, std::move(findings), deploy::driven_json(driven));
+  if (!code.ok()) return std::move(code).error().within(compiled.made.job.name + ".hef");
+  return code;
 }
 
 void add_hailo_flags(CLI::App& verb, HailoFlags& flags) {

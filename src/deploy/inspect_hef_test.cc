@@ -70,7 +70,7 @@ TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
 TEST(InspectHef, HoldsItAgainstABundle) {
   ParseOptions options;
   options.target = "hailo8";
-  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx";
+  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx";
   Result<Parsed> parsed = parse(model, options);
   ASSERT_TRUE(parsed.ok()) << parsed.error().message();
   const std::string path = testing::TempDir() + "inspect_hef.graupel";

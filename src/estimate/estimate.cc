@@ -179,9 +179,11 @@ Estimate estimate(const Network& network, Device device, Link link) {
   const double ceiling = kInputShareOfLink * link_bytes_per_s(link) /
                          static_cast<double>(network.input_bytes + network.output_bytes);
   const auto fps = [&](double log_rate) { return std::min(std::exp(log_rate), ceiling); };
-  const auto capped = [&](Interval rate) {
-    return Interval{std::min(rate.low, ceiling), std::min(rate.middle, ceiling),
-                    std::min(rate.high, ceiling)};
+  // Of each form what lies in the interval of both.
+  const auto within = [](const Interval& rate, const Interval& both) {
+    return Interval{std::clamp(rate.low, both.low, both.high),
+                    std::clamp(rate.middle, both.low, both.high),
+                    std::clamp(rate.high, both.low, both.high)};
   };
   Estimate result;
   result.single_chance = chance;
@@ -189,8 +191,10 @@ Estimate estimate(const Network& network, Device device, Link link) {
   result.fps.middle = fps(0.5 * (quantile(worst, device, 0.5) + quantile(best, device, 0.5)));
   result.fps.high = fps(quantile(best, device, 0.9) + widening);
   result.latency_ms = latency_of(
-      capped(rate_of(worst.log_single, best.log_single, kSingleSpread, widening)),
-      rate_of(worst.log_multi, best.log_multi, kMultiSpread[index_of(device)], widening), chance);
+      within(rate_of(worst.log_single, best.log_single, kSingleSpread, widening), result.fps),
+      within(rate_of(worst.log_multi, best.log_multi, kMultiSpread[index_of(device)], widening),
+             result.fps),
+      chance);
   result.memory = static_cast<double>(network.weights) / chip.memory_bytes;
   result.control = static_cast<double>(network.layers) / chip.control_units;
   result.compute = static_cast<double>(network.multiply_adds) * result.fps.middle / chip.macs_per_s;

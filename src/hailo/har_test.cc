@@ -70,7 +70,10 @@ TEST(Har, EveryShorterFileIsRefusedOrTheSame) {
   const std::string whole = har_bytes({{"net.hn", kHn}}, Packing::kGzip);
   for (size_t size = 0; size < whole.size(); size += 7) {
     const Result<Har> har = read_har(std::string_view(whole).substr(0, size));
-    if (har.ok()) EXPECT_EQ(har->layers.size(), 3u);  // only the end of the tar is missing
+    // Only the end of the tar is missing.
+    if (har.ok()) {
+      EXPECT_EQ(har->layers.size(), 3u);
+    }
   }
 }
 

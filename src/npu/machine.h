@@ -17,7 +17,8 @@ struct MachineRow {
 };
 
 // In the order in which they have to be right: PCIe link, driver, library, device file, who holds
-// it, and whether the packages (the firmware's too) are of one release. `root` is "/" or a folder that stands for it.
+// it, and whether the packages (the firmware's too) are of one release. `root` is "/" or a folder
+// that stands for it.
 std::vector<MachineRow> examine_hailo(const std::string& root);
 
 }  // namespace graupel::npu

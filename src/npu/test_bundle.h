@@ -11,8 +11,8 @@
 #include "compile/random_nets.h"
 #include "npu/device_map.h"
 #include "npu/network.h"
-#include "npu/standin/standin_hef.h"
 #include "npu/standin/standin_network.h"
+#include "npu/standin/test_hef.h"
 #include "run/engine.h"
 #include "run/load.h"
 

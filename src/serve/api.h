@@ -10,6 +10,7 @@ void get_healthz(Service& service, Call call);  // the EdgeInfer sidecar's form
 void get_livez(Service& service, Call call);    // 200 while the process works
 void get_readyz(Service& service, Call call);   // 200 while new work is welcome
 void get_metrics(Service& service, Call call);
+void get_openapi(Service& service, Call call);  // what all routes are
 
 // api_page.cc: the dashboard.
 void get_page(Service& service, Call call);

@@ -9,6 +9,7 @@
 #include "serve/api.h"
 #include "serve/api_sessions.h"
 #include "serve/json.h"
+#include "serve/openapi.h"
 #include "serve/session_write.h"
 
 namespace graupel::serve {
@@ -130,6 +131,10 @@ void get_session(Service& service, Call call) {
   const uint64_t windows = query_integer(call, "windows", kKeptRecords, kKeptRecords);
   const uint64_t signal_ms = query_integer(call, "signal_ms", 60'000, 5'000);
   call.respond(json_reply(200, session_json(*session, windows, signal_ms)));
+}
+
+void get_openapi(Service&, Call call) {
+  call.respond({200, "application/yaml", std::string(openapi_text()), {}});
 }
 
 void get_status(Service& service, Call call) {

@@ -321,6 +321,34 @@ Result<Reply> format_outputs(const Model& model, const OipRequest& request,
   return reply;
 }
 
+// The next window of a sequence; adds what the HSMM says of it, if the bundle has one.
+Result<void> answer_of_sequence(Model& model, size_t worker, std::span<const float> window,
+                                SequenceEntry& sequence, WindowAnswer& answered,
+                                std::vector<StateView>& states) {
+  const std::lock_guard turn(sequence.mutex);
+  WindowTask task;
+  task.number = sequence.windows++;
+  task.values.assign(window.begin(), window.end());
+  TRY_ASSIGN(WindowRecord record,
+             answer_in_stream(model, worker, task, {0, 0.0}, sequence.memory, answered));
+  if (record.state) states.push_back(*std::move(record.state));
+  answered.decision->conformal_set = std::move(record.conformal_set);
+  return ok();
+}
+
+void append_states(const std::vector<StateView>& states, std::vector<Output>& outputs) {
+  const auto count = static_cast<int64_t>(states.size());
+  Output state{"state", DType::kInt64, {count}, {}};
+  Output probability{"state_probability", DType::kFloat64, {count}, {}};
+  Output windows{"state_windows", DType::kInt64, {count}, {}};
+  for (const StateView& each : states) {
+    append_bytes(state, &each.state, sizeof(int64_t));
+    append_bytes(probability, &each.probability, sizeof(double));
+    append_bytes(windows, &each.elapsed_windows, sizeof(int64_t));
+  }
+  outputs.insert(outputs.end(), {state, probability, windows});
+}
+
 Result<Reply> infer(Service& service, const Call& call, Model& model, size_t worker,
                     double queue_seconds) {
   const TimePoint begun = Clock::now();
@@ -337,14 +365,25 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
              batch_of(model, std::move(request.inputs[0]), service.options.windows_per_request));
   std::vector<Output> outputs = empty_outputs(model, batch.windows);
   const size_t each = batch.values.size() / batch.windows;
+  const std::string owner = service.options.keys.empty() ? "" : call.who;
+  TRY_ASSIGN(const std::shared_ptr<SequenceEntry> sequence,
+             service.sequences.find(owner, model.name, request));
   Engines engines;
+  std::vector<StateView> states;
   for (size_t i = 0; i < batch.windows; ++i) {
-    TRY_ASSIGN(const WindowAnswer window,
-               answer(model, worker, std::span(batch.values).subspan(i * each, each)));
-    observe(service.metrics, model, window, queue_seconds);
-    append_answer(window, batch.windows, outputs);
-    note(window, engines);
+    const std::span<const float> window = std::span(batch.values).subspan(i * each, each);
+    WindowAnswer answered;
+    if (sequence == nullptr) {
+      TRY_ASSIGN(answered, answer(model, worker, window));
+    } else {
+      TRY(answer_of_sequence(model, worker, window, *sequence, answered, states));
+    }
+    observe(service.metrics, model, answered, queue_seconds);
+    append_answer(answered, batch.windows, outputs);
+    note(answered, engines);
   }
+  if (states.size() == batch.windows) append_states(states, outputs);
+  service.sequences.finish(owner, model.name, request);
   return format_outputs(model, request, outputs, engines);
 }
 
@@ -365,7 +404,7 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
 void get_oip_server(Service&, Call call) {
   call.respond(json_reply(
       200, fmt::format(R"({{"name":"graupel","version":"{}","extensions":["binary_tensor_data",)"
-                       R"("model_repository"]}})",
+                       R"("model_repository","sequence"]}})",
                        kVersion)));
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 
+#include "decide/fsq.h"
 #include "serve/api.h"
 #include "serve/json.h"
 
@@ -71,8 +72,18 @@ Result<std::vector<float>> window_of(const SidecarRequest& request, const Shape&
   return window;
 }
 
-std::vector<double> latents_of(const WindowAnswer& answer) {
+std::vector<double> latents_of(const Model& model, const WindowAnswer& answer) {
   const run::Answer& decision = *answer.decision;
+  const std::vector<int64_t>& digits = decision.fsq_digits;
+  if (model.decider && model.decider->block.fsq &&
+      model.decider->block.fsq->levels.size() == digits.size() && !digits.empty()) {
+    const decide::Fsq& fsq = *model.decider->block.fsq;
+    std::vector<double> centres;
+    for (size_t d = 0; d < digits.size(); ++d) {
+      centres.push_back(decide::code_centre(fsq.variant, fsq.levels[d], digits[d]));
+    }
+    return centres;
+  }
   if (!decision.fsq_digits.empty()) {
     return {decision.fsq_digits.begin(), decision.fsq_digits.end()};
   }
@@ -93,7 +104,7 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
                         double latency_ms) {
   const run::Answer& decision = *answer.decision;
   std::string json = "{\"latent\":";
-  append_numbers(json, latents_of(answer), compat ? kLatents : 0);
+  append_numbers(json, latents_of(model, answer), compat ? kLatents : 0);
   json += ",\"motif_scores\":";
   append_numbers(json, answer.probabilities, compat ? kMotifs : 0);
   json += fmt::format(",\"class\":{},\"label\":", decision.class_index);

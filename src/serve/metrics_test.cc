@@ -20,12 +20,13 @@ TEST(Metrics, CountsUnderOurNamesAndThoseOfOldDashboards) {
   metrics.window("fsq", "cpu/avx2", 1e-5, 0.0002, 1e-6);
   metrics.fallback("fsq", "timeout");
   metrics.model_loaded("fsq", "1", std::string(64, 'a'), true);
-  const std::string text = metrics.text({.queue_waiting = 3,
-                                         .connections = 2,
-                                         .sessions = 1,
-                                         .models_loaded = 1,
-                                         .uptime_seconds = 1.5,
-                                         .process = {}});
+  Gauges gauges;
+  gauges.queue_waiting = 3;
+  gauges.connections = 2;
+  gauges.sessions = 1;
+  gauges.models_loaded = 1;
+  gauges.uptime_seconds = 1.5;
+  const std::string text = metrics.text(gauges);
   for (const char* line :
        {"graupel_http_requests_total{method=\"POST\",route=\"/infer\",status=\"200\"} 1\n",
         "edgeinfer_http_requests_total{method=\"POST\",route=\"/infer\",status=\"503\"} 1\n",

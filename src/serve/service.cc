@@ -24,6 +24,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/livez", Role::kAnyone, ErrorForm::kProblem, &get_livez},
     {"GET", "/readyz", Role::kAnyone, ErrorForm::kProblem, &get_readyz},
     {"GET", "/metrics", Role::kRead, ErrorForm::kProblem, &get_metrics},
+    {"GET", "/openapi.yaml", Role::kAnyone, ErrorForm::kProblem, &get_openapi},
     {"POST", "/infer", Role::kRead, ErrorForm::kSidecar, &post_sidecar_infer},
     {"POST", "/api/v1/analysis/start", Role::kStream, ErrorForm::kProblem, &post_session_start},
     {"PUT", "/api/v1/analysis/stream", Role::kStream, ErrorForm::kProblem, &put_session_stream},
@@ -178,6 +179,7 @@ Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
     : loop(loop_),
       options(std::move(options_)),
       log(std::move(log_)),
+      sequences(options.sessions.limit, options.sessions.idle),
       workers(std::max<size_t>(options.workers, 1), options.queue_limit) {
   rate_limits.per_second = options.rate_per_second;
   rate_limits.burst = options.rate_burst;

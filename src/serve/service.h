@@ -22,6 +22,7 @@
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/models.h"
+#include "serve/sequences.h"
 #include "serve/session_socket.h"
 #include "serve/sessions.h"
 #include "serve/workers.h"
@@ -70,6 +71,7 @@ struct Service {
   Sessions sessions;
   SessionEvents session_events;
   Sockets sockets;
+  Sequences sequences;
   bool draining = false;
   std::function<size_t()> connections = [] { return size_t{0}; };
   std::function<void()> stopping = [] {};  // told once, when draining begins

@@ -29,6 +29,7 @@ using WallTime = std::chrono::system_clock::time_point;
 struct StateView {
   int64_t state = 0;
   double probability = 0.0;
+  int64_t elapsed_windows = 1;
   int64_t elapsed_us = 0;  // in this state, most probably
   bool at_least = false;   // the recording began inside it, or it is longer than the model counts
   double end_probability = 0.0;         // given the state: this window is its last
@@ -49,6 +50,7 @@ struct WindowRecord {
   std::vector<int64_t> fsq_digits;
   std::optional<int64_t> fsq_code;
   std::optional<StateView> state;
+  std::string state_trouble;  // why there is none although the bundle has an HSMM
   bool has_drift = false;
   double drift_log_wealth = 0.0;
   bool drift_alarm = false;
@@ -63,8 +65,7 @@ inline constexpr size_t kKeptRecords = 120;
 struct StreamMemory {
   std::string model_sha256;              // that `stream` is of
   std::optional<decide::Stream> stream;  // absent: the bundle is not calibrated
-  bool follows_state = false;
-  std::string trouble;  // why there is no state although the bundle has an HSMM
+  std::string trouble;                   // why there is no state although the bundle has an HSMM
 };
 
 // One window for a worker, and how much time without one lies in front of it.
@@ -77,13 +78,14 @@ struct WindowTask {
   std::vector<float> values;
 };
 
+// hop_samples 0: the model's own, and times are not known.
 struct HopOptions {
   int64_t hop_samples = 50;
   double rate_hz = 100.0;
 };
 
 // Begins anew if the memory is of another model, or of none.
-void prepare_memory(const Model& model, const HopOptions& hop, StreamMemory& memory);
+void prepare_memory(const Model& model, const HopOptions& hop, size_t digits, StreamMemory& memory);
 // A worker's part: one window through the network and the stream.
 Result<WindowRecord> answer_in_stream(Model& model, size_t worker, const WindowTask& task,
                                       const HopOptions& hop, StreamMemory& memory,

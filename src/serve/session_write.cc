@@ -91,6 +91,7 @@ void write_window(JsonWriter& json, const WindowRecord& record) {
   if (!record.fsq_digits.empty()) json.list("fsq_digits", record.fsq_digits);
   if (record.fsq_code) json.field("fsq_code", *record.fsq_code);
   if (record.state) write_state(json, record);
+  if (!record.state_trouble.empty()) json.field("hsmm_trouble", record.state_trouble);
   if (record.has_drift) {
     json.key("drift").begin_object().field("log_wealth", record.drift_log_wealth);
     json.field("alarm", record.drift_alarm).end_object();

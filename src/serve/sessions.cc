@@ -144,7 +144,7 @@ void take_records(Service& service, const SessionPointer& session,
   session->computing = false;
   for (WindowRecord& record : records) {
     ++session->windows_answered;
-    ++session->windows_by_label[record.label.empty() ? std::to_string(record.class_index)
+    ++session->windows_by_label[record.label.empty() ? fmt::format("m{}", record.class_index + 1)
                                                      : record.label];
     if (session->records.size() >= kKeptRecords) session->records.pop_front();
     session->records.push_back(std::move(record));

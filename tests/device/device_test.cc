@@ -3,9 +3,13 @@
 // of the vendor's ran here.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <sstream>
+
+#include "base/rng.h"
 #include "bundle/bundle.h"
 #include "data/npy.h"
-#include "npu/standin/standin_hef.h"
+#include "npu/standin/test_hef.h"
 #include "onnx/onnx.h"
 #include "tests/cli/command_runner.h"
 
@@ -35,10 +39,9 @@ class DeviceCli : public testing::Test {
               0);
     ASSERT_EQ(graupel({"compile", "-q", path("m.graupel"), "-o", path("m.graupel")}).code, 0);
     write_hef();
-    ASSERT_EQ(graupel({"compile", "-q", path("m.graupel"), "--target", "hailo8", "--hef",
-                       path("m.hef"), "-o", path("d.graupel")})
-                  .code,
-              0);
+    const Finished adopted = graupel({"compile", path("m.graupel"), "--target", "hailo8", "--hef",
+                                      path("m.hef"), "-o", path("d.graupel")});
+    ASSERT_EQ(adopted.code, 0) << adopted.out << adopted.err;
     const Tensor all = data::read_npy(path("data/windows.npy")).value();
     Shape shape = all.shape();
     shape[0] = kWindows;
@@ -57,6 +60,13 @@ class DeviceCli : public testing::Test {
     Shape shape = device.shape(device.inputs[0]);
     shape[0] = 64;
     npu::StandinHefOptions options;
+    const ir::Graph original = onnx::parse_model(bundle.members.at("device.onnx")).value();
+    for (const ir::ValueId output : original.outputs) {
+      for (const ir::NodeId id : ir::live_nodes(original)) {
+        const ir::Node& node = original.node(id);
+        if (node.outputs[0] == output) options.output_nodes.push_back(node.name);
+      }
+    }
     options.windows = Tensor(DType::kFloat32, shape);
     Rng rng(7);
     for (float& value : options.windows.mutable_data<float>()) {
@@ -69,8 +79,11 @@ class DeviceCli : public testing::Test {
 
   static Finished run(const std::string& engine, const std::string& script = "",
                       std::vector<std::string> more = {}, const std::string& release = "4_20") {
-    std::vector<std::string> words = {
-        "run", path("d.graupel"), path("windows.npy"), "--engine", engine, "--format", "jsonl"};
+    std::vector<std::string> words = {"run", path("d.graupel"), path("windows.npy"), "--engine",
+                                      engine};
+    if (std::count(more.begin(), more.end(), "--format") == 0) {
+      words.insert(words.end(), {"--format", "jsonl"});
+    }
     words.insert(words.end(), more.begin(), more.end());
     return graupel(
         words, {"GRAUPEL_HAILORT=" GRAUPEL_STANDIN_FOLDER "/libhailort_standin_" + release + ".so",

@@ -84,8 +84,7 @@ struct Load {
   std::atomic<int> on_device{0}, on_cpu{0};
 };
 
-Load load_of(const npu::TestBundle& made) {
-  Load load;
+void fill(Load& load, const npu::TestBundle& made) {
   const Result<npu::Network> cpu = npu::cpu_network(made.engine);
   for (int i = 0; i < 8; ++i) {
     const std::vector<float> window = npu::test_window(made, i);
@@ -97,7 +96,6 @@ Load load_of(const npu::TestBundle& made) {
     const auto values = outputs[cpu->compared_output].data<float>();
     load.logits.emplace_back(values.begin(), values.end());
   }
-  return load;
 }
 
 void ask_model(uint16_t port, Load& load, size_t i) {
@@ -119,7 +117,8 @@ TEST(ServeDevice, NoRequestFailsWhateverTheDeviceDoes) {
   {
     Running running(path);
     const uint16_t port = running.server->port();
-    Load load = load_of(made);
+    Load load;
+    fill(load, made);
     ask_model(port, load, 0);
     EXPECT_EQ(load.on_device, 1);
     EXPECT_THAT(ask(port, "GET /healthz"), HasSubstr("\"device\":\"hailort/4.23.0 HAILO8\""));

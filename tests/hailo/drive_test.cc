@@ -27,13 +27,15 @@ class Dfc : public testing::Test {
     folder_ = make_folder();
     ASSERT_EQ(
         graupel({"synth", "-q", "-o", path("data"), "--windows", "96", "--subjects", "4"}).code, 0);
-    ASSERT_EQ(
-        graupel({"parse", "-q", kSource + "/models/fsq_imu.onnx", "-o", path("p.graupel")}).code,
-        0);
-    ASSERT_EQ(graupel({"optimize", "-q", path("p.graupel"), "--calib", windows(), "--normalization",
-                       kSource + "/models/fsq_imu.normalization.json", "-o", path("m.graupel")})
+    ASSERT_EQ(graupel({"parse", "-q", kSource + "/models/fsq_imu_synthetic.onnx", "-o",
+                       path("p.graupel")})
                   .code,
               0);
+    ASSERT_EQ(
+        graupel({"optimize", "-q", path("p.graupel"), "--calib", windows(), "--normalization",
+                 kSource + "/models/fsq_imu_synthetic.normalization.json", "-o", path("m.graupel")})
+            .code,
+        0);
     fs::create_directories(path("bin"));
     fs::create_symlink(GRAUPEL_STANDIN_HAILO, path("bin/hailo"));
     fs::create_symlink(GRAUPEL_STANDIN_DOCKER, path("bin/docker"));
@@ -92,7 +94,7 @@ TEST_F(Dfc, SuccessPutsTheHefIntoTheBundle) {
 
 // What comes back is held against the bundle. What is not its device part stays out of it.
 TEST_F(Dfc, AHefThatIsNotTheDevicePartStaysOut) {
-  const std::pair<const char*, const char*> cases[] = {{"placeholder", "placeholder for a HEF"},
+  const std::pair<const char*, const char*> cases[] = {{"placeholder", "is text, a placeholder"},
                                                        {"more_outputs", "output_mismatch"},
                                                        {"turned", "input_shape"},
                                                        {"other_arch", "is a HEF for hailo8l"}};
@@ -140,7 +142,7 @@ TEST_F(Dfc, StagesWhoseInputsDidNotChangeAreKept) {
   EXPECT_EQ(calls(), "optimize\n");
   EXPECT_EQ(compile("again", "success", {"--effort", "max", "--fresh"}).code, 0);
   EXPECT_EQ(calls(), "parser\noptimize\ncompiler\n");
-  fs::remove(path("again.graupel.dfc/fsq_imu.har"));
+  fs::remove(path("again.graupel.dfc/fsq_imu_synthetic.har"));
   EXPECT_EQ(compile("again", "success", {"--effort", "max"}).code, 0);
   EXPECT_EQ(calls(), "parser\n");
 }
@@ -159,7 +161,7 @@ TEST_F(Dfc, FailuresNameCauseAndRemedy) {
       {"infeasible", 2, "conv5 could not be placed: Agent infeasible"},
       {"crash", 2, "crashed with signal 11"},
       {"memory", 2, "ran out of memory"},
-      {"silent", 2, "ended well but made no fsq_imu.hef"}};
+      {"silent", 2, "ended well but made no fsq_imu_synthetic.hef"}};
   for (const auto& [scenario, code, text] : cases) {
     const Finished run = compile(std::string("f_") + scenario, scenario);
     EXPECT_EQ(run.code, code) << scenario << run.err;
@@ -190,13 +192,14 @@ TEST_F(Dfc, ARecommendedCutIsTakenWhenAccepted) {
   EXPECT_EQ(bundle->manifest.provenance["recut"]["end_nodes"][0], earlier);
   EXPECT_TRUE(bundle->members.contains("model.hef"));
   // The new bundle answers as the old one does where INT8 allows, and every bar about it holds.
-  const Finished validated = graupel({"validate", path("rec.graupel"), "--model",
-                                      kSource + "/models/fsq_imu.onnx", "--windows", windows()});
+  const Finished validated =
+      graupel({"validate", path("rec.graupel"), "--model",
+               kSource + "/models/fsq_imu_synthetic.onnx", "--windows", windows()});
   EXPECT_THAT(validated.out, HasSubstr("whole vs halves, differing outputs"));
   EXPECT_THAT(validated.err, Not(HasSubstr("recombined_mismatches")));
   EXPECT_THAT(validated.err, Not(HasSubstr("plan_mismatches")));
-  const Finished inspected = graupel({"run", path("rec.graupel"), "--windows", windows(), "-q"});
-  EXPECT_EQ(inspected.code, 0) << inspected.err;
+  const Finished answered = graupel({"run", path("rec.graupel"), windows(), "-q"});
+  EXPECT_EQ(answered.code, 0) << answered.err;
 }
 
 TEST_F(Dfc, RandomCalibrationOnlyInSoManyWords) {
@@ -281,17 +284,18 @@ TEST_F(Dfc, AKitCompilesElsewhereAndItsHefComesHome) {
   EXPECT_EQ(calls(), "");
   for (const std::string& script :
        {std::string("run_local.sh"), std::string("run_container.sh standin_suite:1")}) {
-    fs::remove(path("kit/fsq_imu.hef"));
+    fs::remove(path("kit/fsq_imu_synthetic.hef"));
     std::string line = "cd / && ";
     for (const std::string& setting : settings("success")) line += "export '" + setting + "' && ";
     ASSERT_EQ(std::system((line + "sh " + path("kit/") + script + " >/dev/null").c_str()), 0);
     EXPECT_TRUE(no_container_left());
-    const Finished home = graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu.hef"),
-                                   "-o", path("home.graupel")});
+    const Finished home = graupel({"compile", path("m.graupel"), "--hef",
+                                   path("kit/fsq_imu_synthetic.hef"), "-o", path("home.graupel")});
     EXPECT_EQ(home.code, 0) << home.err;
   }
-  const Finished wrong = graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu.hef"),
-                                  "--target", "hailo8l", "-o", path("home.graupel")});
+  const Finished wrong =
+      graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu_synthetic.hef"), "--target",
+               "hailo8l", "-o", path("home.graupel")});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("is a HEF for hailo8"));
   std::ofstream(path("text.hef")) << "DUMMY_HEF_CONTENT";

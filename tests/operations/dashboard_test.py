@@ -28,7 +28,7 @@ INK = """(() => { const c = document.getElementById('%s');
 
 def test_windows(count):
     """The first windows of the example's test set, as the bytes of an npy file and their classes by `run`."""
-    with zipfile.ZipFile(harness.SOURCE / "models/fsq_imu_dsads.test.npz") as archive:
+    with zipfile.ZipFile(harness.SOURCE / "models/fsq_imu.test.npz") as archive:
         data = archive.read("x.npy")
     header = 10 + struct.unpack("<H", data[8:10])[0]
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 9, 2, 100), }}".ljust(117) + "\n"

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 
 command, bundle = sys.argv[1:3]
-model = str(pathlib.Path(__file__).resolve().parents[2] / "models" / "fsq_imu_dsads")
+model = str(pathlib.Path(__file__).resolve().parents[2] / "models" / "fsq_imu")
 newest = max(os.path.getmtime(path) for path in (command, model + ".onnx", __file__))
 if os.path.exists(bundle) and os.path.getmtime(bundle) > newest:
     sys.exit(0)

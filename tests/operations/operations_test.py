@@ -31,6 +31,7 @@ def metric_names():
     """Every family that metrics.cc makes, with the suffixes of its histograms."""
     text = (harness.SOURCE / "src/serve/metrics.cc").read_text()
     names = set(re.findall(r'"((?:graupel|edgeinfer|hailo|process)_[a-z0-9_]+)"', text))
+    names |= set(re.findall(r"# TYPE (\w+) ", text))
     return names | {name + end for name in names for end in ("_bucket", "_sum", "_count")}
 
 
@@ -296,9 +297,11 @@ class Containers(unittest.TestCase):
 
     def test_the_image_holds_the_libraries_the_command_needs(self):
         text = (harness.OPS / "Dockerfile").read_text()
-        done = run("ldd", harness.COMMAND)
+        # What it names itself; what those libraries need, apt installs with them.
+        needed = set(re.findall(r"NEEDED\s+(\S+)", run("objdump", "-p", harness.COMMAND).stdout))
+        loaded = dict(re.findall(r"(\S+) => (\S+)", run("ldd", harness.COMMAND).stdout))
         # /lib is a link to /usr/lib; dpkg knows each library by one of its two names.
-        found = [re.sub("^/usr", "", path) for path in re.findall(r"=> (\S+)", done.stdout)]
+        found = [re.sub("^/usr", "", loaded[name]) for name in needed if name in loaded]
         wanted = found + ["/usr" + path for path in found]
         owners = {line.split(":")[0] for line in run("dpkg-query", "-S", *wanted).stdout.splitlines()}
         self.assertGreater(len(owners), 8)

@@ -249,7 +249,8 @@ std::string made_hef(const std::string& har, std::string arch, const std::string
   if (file.arch == 3) group = graupel::hef::partial_message(group);
   file.groups = {group};
   const size_t config_bytes = scenario == "large" ? 11'000'000 : 4096;
-  return wrap_hef(2, hef_protobuf(file), std::string(config_bytes, 'c'));
+  return graupel::hef::wrap_hef(2, graupel::hef::hef_protobuf(file),
+                                std::string(config_bytes, 'c'));
 }
 
 int compiler(const Call& call, const std::string& scenario) {

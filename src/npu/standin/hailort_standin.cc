@@ -1,7 +1,7 @@
 // A STAND-IN for the vendor's libhailort.so, for tests: same C symbols and structure layouts, no
 // device. Built once per imitated release (STANDIN_MAJOR, STANDIN_MINOR).
 //
-// Idea: a HEF made by standin_hef.h carries the plan of its device part; frames are answered by
+// Idea: a HEF made by test_hef.h carries the plan of its device part; frames are answered by
 // that plan on the CPU (standin_network.h). For any other HEF, output byte i is input byte (i mod
 // size) of the first input with every bit flipped. What goes wrong when is a script, handed over
 // through graupel_standin_script() or, for a command's process, in $GRAUPEL_STANDIN_SCRIPT. Lines,

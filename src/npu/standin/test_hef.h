@@ -21,7 +21,8 @@ struct StandinHefOptions {
   uint64_t arch = 1;
   // Windows as the device part takes them, [N, ...]; what crosses gets its range from them.
   Tensor windows;
-  bool wide_outputs = false;  // 16 bits whatever the part's own are
+  std::vector<std::string> output_nodes;  // their names in the float part; empty: the INT8 part's
+  bool wide_outputs = false;              // 16 bits whatever the part's own are
 };
 
 struct Range {
@@ -110,6 +111,7 @@ inline Result<std::string> standin_hef(const ir::Graph& device_int8,
     Range range;
     range.take(answers[i].data<float>());
     hef::WrittenStream stream = written_stream(device_int8, device_int8.outputs[i], i, range, true);
+    if (i < options.output_nodes.size()) stream.original_names = {options.output_nodes[i]};
     if (options.wide_outputs) widen(range, stream);
     edges.push_back(hef::edge_message(stream));
     order.push_back(stream.name);
