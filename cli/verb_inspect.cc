@@ -45,13 +45,15 @@ Result<int> run(const Globals& globals, const Flags& flags) {
 
 void add_inspect(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<Flags>();
+  flags->questions.machine_root = "/";
   CLI::App* verb =
       add_verb(app, globals, "inspect", "what is in an .onnx, .npy, .npz, .hef, .har or bundle",
                "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "the file")->required();
   verb->add_option("--against", flags->questions.against, "a HEF: hold it against this bundle");
-  verb->add_option("--hailort", flags->questions.hailort,
-                   "a HEF: does this version of HailoRT read it, e.g. 4.20.0");
+  verb->add_option(
+      "--hailort", flags->questions.hailort,
+      "a HEF: does this version of HailoRT read it, e.g. 4.20.0 (default: the installed)");
   verb->add_option("--arch", flags->questions.arch, "a HEF: does this device load it")
       ->check(CLI::IsMember({"hailo8", "hailo8l", "hailo15h", "hailo15m", "hailo15l", "hailo10h"}));
 }

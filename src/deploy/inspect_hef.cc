@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "bundle/bundle.h"
 #include "deploy/stages.h"
+#include "npu/machine.h"
 
 namespace graupel::deploy {
 namespace {
@@ -223,6 +224,18 @@ Result<std::vector<hef::Finding>> judge_runtime(const hef::Hef& hef, const std::
   return findings;
 }
 
+// With the HailoRT of this machine, if it has one whose version can be read.
+void judge_installed(const hef::Hef& hef, const std::string& root, Json& json) {
+  const std::string installed = npu::installed_hailort(root);
+  const Result<std::vector<hef::Finding>> findings = judge_runtime(hef, installed);
+  if (installed.empty() || !findings.ok()) {
+    json["judged_for_hailort"] = "none: none is installed here; --hailort VERSION asks about one";
+    return;
+  }
+  json["judged_for_hailort"] = installed + ", installed here";
+  add_findings(*findings, json);
+}
+
 }  // namespace
 
 Result<hef::Promise> promise_of(const bundle::Bundle& bundle, const std::string& source) {
@@ -260,7 +273,10 @@ Result<Json> inspect_hef(const std::string& path, std::string_view bytes,
   }
   if (!questions.hailort.empty()) {
     TRY_ASSIGN(const auto findings, judge_runtime(hef, questions.hailort));
+    json["judged_for_hailort"] = questions.hailort + ", as asked";
     add_findings(findings, json);
+  } else if (!questions.machine_root.empty()) {
+    judge_installed(hef, questions.machine_root, json);
   }
   if (const std::optional<hef::Promise> beside = promise_beside(path)) {
     json["held_against"].push_back(beside->source);

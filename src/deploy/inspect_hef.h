@@ -15,7 +15,9 @@ namespace graupel::deploy {
 struct HefQuestions {
   std::string against;  // a bundle; empty: none
   std::string arch;     // "hailo8", "hailo8l", ...; empty: any
-  std::string hailort;  // "4.20" or "4.20.0": will this version read it; empty: any
+  std::string hailort;  // "4.20" or "4.20.0": will this version read it; empty: the installed one
+  // Where an installed HailoRT is looked for: "/" or a folder that stands for it; empty: nowhere.
+  std::string machine_root;
 };
 
 // What the bundle's device part promises: shapes, input ranges (of optimize), names of its first

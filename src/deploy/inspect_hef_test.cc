@@ -48,14 +48,15 @@ TEST(InspectHef, ComparesWithMetadataBesideIt) {
 
 TEST(InspectHef, SaysWhichDeviceDoesNotLoadIt) {
   const std::string bytes = hef::sample_hef(2, {}, output(5));
-  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l", ""})),
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l", "", ""})),
               testing::ElementsAre("wrong_arch"));
-  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8", ""})), testing::IsEmpty());
+  EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8", "", ""})),
+              testing::IsEmpty());
 }
 
 TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
   const auto found = [](uint32_t container, const std::string& version) {
-    return inspect_hef("x.hef", hef::sample_hef(container, {}, output(5)), {"", "", version});
+    return inspect_hef("x.hef", hef::sample_hef(container, {}, output(5)), {"", "", version, ""});
   };
   EXPECT_THAT(ids(*found(2, "4.19.0")), testing::ElementsAre("runtime_too_old"));
   EXPECT_THAT(ids(*found(2, "4.20")), testing::IsEmpty());
@@ -65,6 +66,23 @@ TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
   for (const std::string version : {"four", "4", "4.", "4.20x", "-"}) {
     EXPECT_FALSE(found(2, version).ok()) << version;
   }
+}
+
+TEST(InspectHef, JudgesWithTheInstalledRuntimeUnlessOneIsNamed) {
+  namespace fs = std::filesystem;
+  const fs::path root = fs::path(testing::TempDir()) / "inspect_hef_machine";
+  fs::remove_all(root);
+  fs::create_directories(root / "usr/lib");
+  const std::string bytes = hef::sample_hef(2, {}, output(5));
+  const auto inspected = [&](const std::string& version) {
+    return *inspect_hef("/nowhere/x.hef", bytes, {"", "", version, root.string()});
+  };
+  EXPECT_THAT(inspected("")["judged_for_hailort"].get<std::string>(), testing::StartsWith("none"));
+  ASSERT_TRUE(write_file_atomic((root / "usr/lib/libhailort.so.4.19.0").string(), "").ok());
+  EXPECT_EQ(inspected("")["judged_for_hailort"], "4.19.0, installed here");
+  EXPECT_THAT(ids(inspected("")), testing::ElementsAre("runtime_too_old"));
+  EXPECT_EQ(inspected("4.20.0")["judged_for_hailort"], "4.20.0, as asked");
+  EXPECT_THAT(ids(inspected("4.20.0")), testing::IsEmpty());
 }
 
 TEST(InspectHef, HoldsItAgainstABundle) {
@@ -83,7 +101,7 @@ TEST(InspectHef, HoldsItAgainstABundle) {
   ASSERT_EQ(promise->outputs.size(), 1u);
   const uint64_t features = promise->outputs[0].values;
   EXPECT_THAT(promise->outputs[0].shape, testing::ElementsAre(1, 1, features));
-  const HefQuestions questions{path, "", ""};
+  const HefQuestions questions{path, "", "", ""};
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features)), questions)),
               testing::IsEmpty());
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features + 1)), questions)),
@@ -93,7 +111,8 @@ TEST(InspectHef, HoldsItAgainstABundle) {
   turned.width = 2;
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, turned, output(features)), questions)),
               testing::ElementsAre("input_shape"));
-  EXPECT_FALSE(inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", "", ""}).ok());
+  EXPECT_FALSE(
+      inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", "", "", ""}).ok());
 }
 
 }  // namespace

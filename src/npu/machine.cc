@@ -201,4 +201,6 @@ std::vector<MachineRow> examine_hailo(const std::string& root) {
   return rows;
 }
 
+std::string installed_hailort(const std::string& root) { return library_version(root); }
+
 }  // namespace graupel::npu

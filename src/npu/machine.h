@@ -21,4 +21,7 @@ struct MachineRow {
 // that stands for it.
 std::vector<MachineRow> examine_hailo(const std::string& root);
 
+// The release of the libhailort below `root`, "4.20.0"; empty if there is none.
+std::string installed_hailort(const std::string& root);
+
 }  // namespace graupel::npu

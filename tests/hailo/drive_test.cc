@@ -251,11 +251,14 @@ TEST_F(Dfc, TheContainerWay) {
   EXPECT_THAT(missing.err, HasSubstr("docker load"));
 }
 
-// Starts a run that hangs, sends it SIGINT once the compiler works, and waits for its end.
+// Starts a run that hangs, sends it a signal once the compiler works, and waits for its end.
 TEST_F(Dfc, AnInterruptEndsTheCompilerAndRemovesTheContainer) {
-  for (const std::string& dfc : {path("bin/hailo"), std::string("docker:standin_suite:1")}) {
+  const std::string container = "docker:standin_suite:1";
+  for (const auto& [dfc, signal] : {std::pair(path("bin/hailo"), SIGINT),
+                                    std::pair(container, SIGINT), std::pair(container, SIGTERM)}) {
     Finished run;
-    std::thread runner([&] { run = compile("hang", "hang", {"--dfc", dfc, "--fresh"}); });
+    const std::string& compiler = dfc;
+    std::thread runner([&] { run = compile("hang", "hang", {"--dfc", compiler, "--fresh"}); });
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!fs::exists(path("calls")) && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -268,7 +271,7 @@ TEST_F(Dfc, AnInterruptEndsTheCompilerAndRemovesTheContainer) {
       pid_t found = 0;
       if (list >> found) child = found;
     }
-    if (child > 0) ::kill(child, SIGINT);
+    if (child > 0) ::kill(child, signal);
     runner.join();
     EXPECT_GT(child, 0);
     EXPECT_EQ(run.code, 2) << run.err;
