@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace graupel::run {
 
 // One ConvInt8 as the kernels take it.
 struct PackedConv {
-  Window2d window;  // the step's, with a pointwise image laid out as one row
+  Window2d window;
+  bool rows_joined = false;          // rows follow one another as positions of one long row
   bool depthwise = false;
   bool dot = false;                  // on bytes by dot_row, else on int16
   bool pair_pool = false;            // the fused pool is taken on neighbouring sums
@@ -32,8 +34,11 @@ struct PackedConv {
   std::vector<int32_t> bias;         // [variants] blocks of 16, or channels rounded up to 16
   std::vector<int32_t> bias_of_row;  // per output row: where its variant starts
   std::vector<float> multiplier;     // blocks of 16, or channels rounded up to 16
-  size_t input_bytes = 0;            // scratch for the laid-out input
-  size_t ring_bytes = 0;             // scratch for the fused pool's rows
+  bool held = false;                 // its rows are held in scratch for what follows them
+  int32_t strip_rows = 1;            // result rows computed at a time
+  int32_t held_rows = 0;             // rows of the convolution that are held; row r at r % this
+  size_t input_bytes = 0;            // scratch for a strip of laid-out input
+  size_t held_bytes = 0;             // scratch for held rows
 };
 
 using Prepared = std::variant<std::monostate, PackedConv>;
@@ -45,22 +50,26 @@ struct Program {
   const kernels::KernelTable* kernels = nullptr;
   size_t scratch_bytes = 0;
   size_t packed_bytes = 0;
+  // From one window of a batch to the next; of scratch, also from one thread to the next.
+  size_t arena_stride = 0;
+  size_t scratch_stride = 0;
 };
 
 // What a step sees while it runs.
 struct Frame {
-  const Program& program;
-  std::byte* arena;
-  std::byte* scratch;
+  const Program* program = nullptr;
+  std::byte* arena = nullptr;
+  std::byte* scratch = nullptr;
 
-  const Buffer& buffer(BufferId id) const { return program.plan.buffers[id.index()]; }
+  const Buffer& buffer(BufferId id) const { return program->plan.buffers[id.index()]; }
   int64_t elements(BufferId id) const { return buffer_elements(buffer(id)); }
   template <class T>
   const T* read(BufferId id) const {
     const Buffer& b = buffer(id);
-    const std::byte* base = b.place == Place::kArena
-                                ? arena
-                                : reinterpret_cast<const std::byte*>(program.plan.constants.data());
+    const std::byte* base =
+        b.place == Place::kArena
+            ? arena
+            : reinterpret_cast<const std::byte*>(program->plan.constants.data());
     return reinterpret_cast<const T*>(base + b.offset);
   }
   template <class T>
@@ -69,13 +78,19 @@ struct Frame {
   }
 };
 
+// conv_pack.cc
 PackedConv pack_conv(const Plan& plan, const ConvInt8& step, kernels::DotForm form);
 size_t packed_bytes_of(const PackedConv& packed);
 size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
 size_t pool_scratch_bytes(const Window2d& window);
 
-// conv_int8.cc
-void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed);
+// conv_int8.cc: the windows of a batch, or one thread's part of one window
+struct PartOf {
+  int32_t index = 0, of = 1;
+};
+void execute(std::span<const Frame> frames, const ConvInt8& step, const PackedConv& packed);
+void execute_part(const Frame& frame, const ConvInt8& step, const PackedConv& packed,
+                  const PartOf& part);
 // int8_steps.cc
 void execute(const Frame& frame, const MaxPoolInt8& step);
 void execute(const Frame& frame, const AveragePoolInt8& step);
