@@ -31,9 +31,9 @@ test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
 # The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
-SANITIZED := base data bundle kernels run npu hef serve ir onnx
-# All but alls, decide, encodings and train_config, which have not been run under sanitizers yet.
-SANITIZED_FUZZERS := bundle csv eval hef ir_text npy npz onnx_reader plan recording serve_request simplify target
+SANITIZED := base data bundle kernels decide run npu hef serve ir onnx train calibrate
+# All but alls and encodings, which have not been run under sanitizers yet.
+SANITIZED_FUZZERS := bundle csv decide eval hef ir_text npy npz onnx_reader plan recording serve_request simplify target train_config
 asan: setup ## these rooms' tests and fuzz corpora under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --parallel $(JOBS) --target $(SANITIZED_FUZZERS:%=%_fuzz) $(SANITIZED:%=%_test)

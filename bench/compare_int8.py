@@ -7,7 +7,8 @@ BUNDLE is what `graupel deploy` or `graupel optimize` wrote. Its float device pa
 each peer that can be imported (onnxruntime's quantize_static, NNCF, Intel Neural Compressor), all
 with int8 weights per channel, calibrated on all calibration windows. Every INT8 graph, graupel's
 included, runs in ONNX Runtime with optimisations off (the graph as written), the float host part
-behind it. Further bundles are compared as further rows.
+behind it. Further bundles are compared as further rows. Each figure of the first bundle is judged
+beside that of the best peer, by drawing blocks of neighbouring test windows again and again.
 """
 import json
 import os
@@ -19,6 +20,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+BLOCK, DRAWS = 20, 1000
 
 def session(model):
     options = ort.SessionOptions()
@@ -53,6 +55,77 @@ def macro_f1(predicted, labels):
         hit = ((predicted == c) & (labels == c)).sum()
         scores.append(2 * hit / ((predicted == c).sum() + (labels == c).sum()))
     return 100 * np.mean(scores)
+
+
+def preprocessed(windows, chain):
+    """What graupel does to raw windows: src/data/preprocess.cc."""
+    x = windows.astype(np.float64)
+    for step in chain.get("steps", [dict(chain, step="scale")]):
+        if step["step"] == "remove_window_mean":
+            c = step["channels"]
+            x[:, c] -= x[:, c].mean(axis=tuple(range(3, x.ndim)), keepdims=True)
+        elif step["step"] == "scale":
+            mean, std = (np.array(step[k]).reshape(1, -1, *[1] * (x.ndim - 2))
+                         for k in ("mean", "std"))
+            x = (x - mean) / (std + step.get("epsilon", 1e-8))
+        else:
+            raise SystemExit(f"step {step['step']} is not known to this comparison")
+    return x.astype(np.float32)
+
+
+def stored(model, tensors):
+    """For each tensor of the float graph the one that its readers read in a QDQ graph."""
+    made = {o for node in model.graph.node for o in node.output}
+    reader = {}
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            reader.setdefault((node.op_type, node.input[0]), node.output[0])
+    result = {}
+    for t in tensors:
+        if t not in made:
+            continue
+        code = reader.get(("QuantizeLinear", t))
+        result[t] = reader.get(("DequantizeLinear", code), t)
+    return result
+
+
+def with_outputs(model, names):
+    model = onnx.load_from_string(model.SerializeToString())
+    known = {o.name for o in model.graph.output}
+    for name in dict.fromkeys(names):
+        if name not in known:
+            model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return session(model)
+
+
+def worst_layer(device, model, windows):
+    """Everything quantised, seen at each layer: the lowest signal to noise ratio in dB.
+
+    A factor per channel is taken out, for every tool alike: equalisation moves such factors from one
+    layer's weights to the next, which makes no noise.
+    """
+    kinds = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool", "GlobalAveragePool", "Tanh",
+             "MaxPool")
+    tensors = [n.output[0] for n in device.graph.node if n.op_type in kinds]
+    names = stored(model, tensors)
+    tensors = list(names)
+    exact, close = with_outputs(device, tensors), with_outputs(model, names.values())
+    feeds = [s.get_inputs()[0].name for s in (exact, close)]
+    sums = {t: 0.0 for t in tensors}
+    for w in windows:
+        xs = exact.run(tensors, {feeds[0]: w[None]})
+        ys = close.run(list(names.values()), {feeds[1]: w[None]})
+        for t, x, y in zip(tensors, xs, ys):
+            x, y = (v.astype(np.float64).reshape(v.shape[1], -1) for v in (x, y))
+            sums[t] = sums[t] + np.stack([(x * x).sum(1), (x * y).sum(1), (y * y).sum(1)])
+    worst = {}
+    for t, (xx, xy, yy) in sums.items():
+        factor = np.where(xx > 0, xy / np.maximum(xx, 1e-30), 1)
+        factor = np.where(factor > 0, factor, 1)
+        noise = np.maximum(xx - 2 * xy / factor + yy / factor**2, 0).sum()
+        worst[t] = np.inf if noise == 0 else 10 * np.log10(xx.sum() / noise)
+    at = min(worst, key=worst.get)
+    return worst[at], at
 
 
 def ort_static(device, windows, folder, method, activation="QInt8"):
@@ -115,46 +188,95 @@ def peers(device, windows, folder):
     yield "Neural Compressor", lambda: neural_compressor(device, windows, folder)
 
 
+class Judge:
+    """Figures of one INT8 graph, per window, and what blocks of windows drawn again give."""
+
+    TITLES = ("device SNR dB", "logits SNR dB", "worst layer dB", "same class %",
+              "macro F1 drop pp", "FSQ digits changed %")
+    BETTER = (1, 1, 1, 1, -1, -1)
+
+    def __init__(self, device, host, test, labels):
+        self.device, self.host, self.test, self.labels = device, host, test, labels
+        self.exact = device_outputs(device, test)
+        self.answers = host_outputs(host, self.exact)
+        self.logits = next(iter(self.answers.values()))
+        self.classes = self.logits.argmax(1)
+        blocks = np.arange(len(test)) // BLOCK
+        self.members = [np.flatnonzero(blocks == b) for b in range(blocks[-1] + 1)]
+
+    def measure(self, model):
+        close = device_outputs(model, self.test)
+        found = host_outputs(self.host, close)
+        parsed = onnx.load_from_string(model)
+        worst, at = worst_layer(onnx.load_from_string(self.device), parsed,
+                                self.test[:: max(1, len(self.test) // 256)])
+        return {"close": close, "logits": next(iter(found.values())),
+                "digits": found["fsq_digits"], "worst": worst, "worst_at": at}
+
+    def figures(self, m, pick=slice(None)):
+        mine = m["logits"][pick].argmax(1)
+        f1 = (macro_f1(self.classes[pick], self.labels[pick]) - macro_f1(mine, self.labels[pick]))
+        return np.array([snr(self.exact[pick], m["close"][pick]),
+                         snr(self.logits[pick], m["logits"][pick]), m["worst"],
+                         100 * (mine == self.classes[pick]).mean(), f1,
+                         100 * (m["digits"] != self.answers["fsq_digits"])[pick].mean()])
+
+    def against(self, mine, others):
+        """Per figure: the best other, and 95 % of the difference to it (positive: better)."""
+        rng = np.random.default_rng(1)
+        draws = [np.concatenate([self.members[i] for i in
+                                 rng.integers(0, len(self.members), len(self.members))])
+                 for _ in range(DRAWS)]
+        drawn = {n: np.array([self.figures(m, d) for d in draws])
+                 for n, m in [("mine", mine), *others.items()]}
+        whole = {n: self.figures(m) for n, m in others.items()}
+        for i, (title, sign) in enumerate(zip(self.TITLES, self.BETTER)):
+            best = max(whole, key=lambda n: sign * whole[n][i])
+            low, high = np.percentile(sign * (drawn["mine"][:, i] - drawn[best][:, i]), (2.5, 97.5))
+            gain = sign * (self.figures(mine)[i] - whole[best][i])
+            verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+            yield title, best, gain, low, high, verdict
+
+
 def main():
     bundle, calibration, test, labels = sys.argv[1:5]
     members = zipfile.ZipFile(bundle)
     device, host = members.read("device.onnx"), members.read("host.onnx")
-    normalization = json.loads(members.read("normalization"))
-    mean, std = (np.array(normalization[k])[:, None, None] for k in ("mean", "std"))
-    scale = lambda x: ((x.astype(np.float64) - mean) /
-                       (std + normalization.get("epsilon", 1e-8))).astype(np.float32)
-    calibration, test, labels = scale(np.load(calibration)), scale(np.load(test)), np.load(labels)
-    exact = device_outputs(device, test)
-    answers = host_outputs(host, exact)
-    logits = next(iter(answers.values()))
-    classes = logits.argmax(1)
+    chain = json.loads(members.read("normalization"))
+    calibration, test = (preprocessed(np.load(path), chain) for path in (calibration, test))
+    labels = np.load(labels)
+    judge = Judge(device, host, test, labels)
     print(f"{len(calibration)} calibration, {len(test)} test windows; float macro F1 "
-          f"{macro_f1(classes, labels):.2f}")
-    print("| quantiser | device SNR dB | logits SNR dB | same class % | macro F1 drop pp "
-          "| FSQ digits changed % |\n|---|---|---|---|---|---|")
+          f"{macro_f1(judge.classes, labels):.2f}")
+    print("| quantiser | " + " | ".join(Judge.TITLES) + " |\n|" + "---|" * 7)
+    rows = {}
 
     def row(name, model):
-        close = device_outputs(model, test)
-        found = host_outputs(host, close)
-        mine = next(iter(found.values()))
-        digits = 100 * (found["fsq_digits"] != answers["fsq_digits"]).mean()
-        print(f"| {name} | {snr(exact, close):.2f} | {snr(logits, mine):.2f} "
-              f"| {100 * (mine.argmax(1) == classes).mean():.2f} "
-              f"| {macro_f1(classes, labels) - macro_f1(mine.argmax(1), labels):.3f} "
-              f"| {digits:.3f} |", flush=True)
+        rows[name] = judge.measure(model)
+        f = judge.figures(rows[name])
+        print(f"| {name} | {f[0]:.2f} | {f[1]:.2f} | {f[2]:.2f} ({rows[name]['worst_at']}) "
+              f"| {f[3]:.2f} | {f[4]:.3f} | {f[5]:.3f} |", flush=True)
 
+    mine = []
     for path in [bundle] + sys.argv[5:]:
         level = json.loads(zipfile.ZipFile(path).read("manifest.json"))["provenance"]["optimize"]
-        row(f"graupel, level {level['level']}, {level['calibrator']}",
-            zipfile.ZipFile(path).read("device_int8.onnx"))
+        name = f"graupel, level {level['level']}, {level['calibrator']}"
+        mine.append(f"{name} ({os.path.basename(path)})" if name in mine else name)
+        row(mine[-1], zipfile.ZipFile(path).read("device_int8.onnx"))
     with tempfile.TemporaryDirectory() as folder:
         for name, make in peers(device, calibration, folder):
             try:
                 row(name, make())
             except ImportError as error:
-                print(f"| {name} | not installed: {error} |||||")
+                print(f"| {name} | not installed: {error} ||||||")
             except Exception as error:  # a peer's failure is a row, not the end
-                print(f"| {name} | failed: {type(error).__name__}: {str(error)[:120]} |||||")
+                print(f"| {name} | failed: {type(error).__name__}: {str(error)[:120]} ||||||")
+    others = {n: m for n, m in rows.items() if n not in mine}
+    if others:
+        print(f"\n{mine[0]} beside the best peer; {DRAWS} draws of blocks of {BLOCK} windows:\n"
+              "| figure | best peer | gain | 95 % of it | |\n|---|---|---|---|---|")
+        for title, best, gain, low, high, verdict in judge.against(rows[mine[0]], others):
+            print(f"| {title} | {best} | {gain:+.3f} | {low:+.3f} to {high:+.3f} | {verdict} |")
 
 
 main()

@@ -48,7 +48,8 @@ BENCHMARK_CAPTURE(eval_conv, 9_to_32_1x7_on_2x100, ConvShape{9, 32, 1, 7, 2, 100
 BENCHMARK_CAPTURE(eval_conv, 64_to_64_3x3_on_56x56, ConvShape{64, 64, 3, 3, 56, 56});
 
 void eval_example_window(benchmark::State& state) {
-  const Result<ir::Graph> graph = onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu.onnx");
+  const Result<ir::Graph> graph =
+      onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.onnx");
   if (!graph.ok()) return state.SkipWithError(graph.error().message().c_str());
   const std::vector<Tensor> inputs = ir::probe_inputs(*graph, 1);
   for (auto _ : state) {

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "decide/hsmm_filter.h"
 #include "decide/hsmm_offline.h"
+#include "decide/sequence.h"
 
 namespace graupel::decide {
 namespace {
@@ -93,6 +94,34 @@ BENCHMARK(online_step)
     ->Name("hsmm/step_lag")
     ->Arg(0)
     ->Arg(5)
+    ->Arg(10)
+    ->Arg(50)
+    ->Unit(benchmark::kMicrosecond);
+
+// What a stream does with a window: evidence, filter, fixed lag of 10, state and how long it lasts.
+void stream_step(benchmark::State& run) {
+  auto model = std::make_shared<SequenceModel>();
+  model->tables = tables();
+  model->model.emission.prior.assign(kStates, 1.0 / kStates);
+  SequenceOptions options;
+  options.lag = static_cast<size_t>(run.range(0));
+  Sequence sequence = start_sequence(model, options).value();
+  std::vector<double> p = emissions();
+  for (size_t t = 0; t < kWindows; ++t) {
+    double sum = 0.0;
+    for (size_t s = 0; s < kStates; ++s) sum += p[t * kStates + s] = std::exp(p[t * kStates + s]);
+    for (size_t s = 0; s < kStates; ++s) p[t * kStates + s] /= sum;
+  }
+  size_t t = 0;
+  for (auto _ : run) {
+    const std::span<const double> row(p);
+    benchmark::DoNotOptimize(step(sequence, row.subspan(t * kStates, kStates), true).state);
+    t = t + 1 == kWindows ? 0 : t + 1;
+  }
+}
+BENCHMARK(stream_step)
+    ->Name("hsmm/stream_step_lag")
+    ->Arg(0)
     ->Arg(10)
     ->Unit(benchmark::kMicrosecond);
 

@@ -39,8 +39,9 @@ Result<void> write_windows(const std::string& name, int64_t windows, int64_t fir
 
 void deploy_example(benchmark::State& state) {
   deploy::DeployOptions options;
-  options.model = GRAUPEL_SOURCE_DIR "/models/fsq_imu.onnx";
-  options.calibration.normalization = GRAUPEL_SOURCE_DIR "/models/fsq_imu.normalization.json";
+  options.model = GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.onnx";
+  options.calibration.normalization =
+      GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.normalization.json";
   options.output = temporary("fsq.graupel");
   options.report = temporary("report.html");
   if (!write_windows("calibration", 1000, 200, options.calibration).ok() ||

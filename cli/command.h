@@ -108,6 +108,7 @@ void add_optimize(CLI::App& app, Globals& globals);
 void add_compile(CLI::App& app, Globals& globals);
 void add_validate(CLI::App& app, Globals& globals);
 void add_calibrate(CLI::App& app, Globals& globals);
+void add_crossfit(CLI::App& app, Globals& globals);
 void add_codes(CLI::App& app, Globals& globals);
 void add_profile(CLI::App& app, Globals& globals);
 void add_run(CLI::App& app, Globals& globals);

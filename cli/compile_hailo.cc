@@ -3,10 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/files.h"
 #include "base/text.h"
+#include "deploy/json.h"
+#include "deploy/recut.h"
 
 namespace graupel::cli {
 namespace {
@@ -77,40 +80,49 @@ Result<int> write_kit(const Globals& globals, const HailoFlags& flags,
 Result<int> adopt(const Globals& globals, bundle::Bundle& bundle, const std::string& hef,
                   const deploy::AdoptOptions& options, const std::string& output,
                   std::vector<hailo::Finding> findings, Json json) {
-  TRY_ASSIGN(const std::vector<hailo::Finding> judged, deploy::adopt_hef(bundle, hef, options));
-  findings.insert(findings.end(), judged.begin(), judged.end());
+  TRY_ASSIGN(const deploy::Adopted adopted, deploy::adopt_hef(bundle, hef, options));
+  findings.insert(findings.end(), adopted.findings.begin(), adopted.findings.end());
   TRY(bundle::write_bundle(output, bundle));
   show_findings(globals, findings);
   json["findings"] = deploy::hailo_findings_json(findings);
   json["hef_bytes"] = hef.size();
+  json["bars"] = deploy::judgements_json(adopted.judgements);
   print_json(globals, json);
   print(globals, fmt::format("model.hef {} B, in {}\n", hef.size(), output));
-  for (const hailo::Finding& finding : findings) {
-    if (finding.severity != hailo::Severity::kInfo) return kMissed;
-  }
-  return kDone;
+  const int verdict = show_verdict(globals, adopted.judgements);
+  const bool doubts = std::any_of(findings.begin(), findings.end(), [](const auto& finding) {
+    return finding.severity != hailo::Severity::kInfo;
+  });
+  return doubts ? kMissed : verdict;
 }
 
 Result<int> bring_home(const Globals& globals, const HailoFlags& flags, const std::string& input,
                        const std::string& output, const std::string& target) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(input));
   TRY_ASSIGN(const std::string hef, read_file(flags.hef));
-  deploy::AdoptOptions options{target == "cpu" ? "" : target, "compile --hef", ""};
+  TRY_ASSIGN(const std::vector<validate::Bar> bars,
+             validate::with_limits(deploy::hef_bars(), flags.bars));
+  const deploy::AdoptOptions options{target == "cpu" ? "" : target, "compile --hef", "", bars};
   Result<int> code = adopt(globals, bundle, hef, options, output, {}, Json::object());
   if (!code.ok()) return std::move(code).error().within(flags.hef);
   return code;
 }
 
-hailo::DriveOptions drive_options(const Globals& globals, const HailoFlags& flags,
-                                  const std::string& output, int interrupt_fd) {
+struct Watched {
   hailo::DriveOptions options;
+  std::shared_ptr<hailo::Log> log;  // as far as it came, also when the compiler fails
+};
+
+Watched watched(const Globals& globals, const HailoFlags& flags, const std::string& output,
+                int interrupt_fd) {
+  Watched result{{}, std::make_shared<hailo::Log>()};
+  hailo::DriveOptions& options = result.options;
   options.folder = flags.work.empty() ? output + ".dfc" : flags.work;
   options.stage_timeout = std::chrono::minutes(flags.timeout_minutes);
   options.fresh = flags.fresh;
   options.interrupt_fd = interrupt_fd;
   // The log itself with -v; else what the compiler is doing, when that changes.
-  const auto log = std::make_shared<hailo::Log>();
-  options.on_line = [&globals, log](hailo::Stage stage, std::string_view line) {
+  options.on_line = [&globals, log = result.log](hailo::Stage stage, std::string_view line) {
     const std::string before = log->stage;
     hailo::read_line(*log, line);
     if (globals.verbose) {
@@ -119,7 +131,44 @@ hailo::DriveOptions drive_options(const Globals& globals, const HailoFlags& flag
       note(globals, fmt::format("{}: {}", hailo::to_string(stage), log->stage));
     }
   };
-  return options;
+  return result;
+}
+
+struct Compiled {
+  deploy::HailoJob made;
+  hailo::Driven driven;
+};
+
+// Once, or, where the compiler recommends an earlier cut and that is accepted, again with the
+// bundle cut there: device and host part, scales and plan are those of the new cut then.
+Result<Compiled> drive_with_retries(const Globals& globals, const HailoFlags& flags,
+                                    const hailo::Tool& tool, const std::string& output,
+                                    bundle::Bundle& bundle) {
+  constexpr int kMostCuts = 4;
+  const hailo::Interrupts interrupts;
+  std::vector<hailo::Finding> cuts;
+  for (int cut = 1;; ++cut) {
+    Compiled result;
+    TRY_ASSIGN(result.made, deploy::hailo_job(bundle, flags.options));
+    const Watched watch = watched(globals, flags, output, interrupts.fd());
+    Result<hailo::Driven> driven = hailo::drive(tool, result.made.job, watch.options);
+    const std::vector<std::string>& recommended = watch.log->recommended_end_nodes;
+    const bool again = !driven.ok() && driven.error().code == ErrorCode::kUnsupported &&
+                       flags.accept_recommendation && !recommended.empty() &&
+                       recommended != result.made.job.end_nodes && cut < kMostCuts;
+    if (!again) {
+      if (!driven.ok()) return std::move(driven).error();
+      result.driven = std::move(*driven);
+      result.made.findings.insert(result.made.findings.end(), cuts.begin(), cuts.end());
+      return result;
+    }
+    const std::string names = fmt::format("{}", fmt::join(recommended, ", "));
+    note(globals, "cutting at the recommended nodes " + names + " and optimizing again");
+    TRY(deploy::recut_and_optimize(bundle, recommended, flags.options.windows));
+    cuts.push_back({hailo::Severity::kInfo, "cut-accepted", "",
+                    "the bundle was cut again at the recommended nodes " + names,
+                    "validate it again: its host part is larger now"});
+  }
 }
 
 }  // namespace
@@ -134,22 +183,28 @@ Result<int> compile_hailo(const Globals& globals, HailoFlags flags, const std::s
     return invalid_input("--target " + target, "is none of cpu, hailo8, hailo8l");
   }
   TRY(fill_options(flags, target));
+  TRY_ASSIGN(const std::vector<validate::Bar> bars,
+             validate::with_limits(deploy::hef_bars(), flags.bars));
   // What is missing on this machine is said before the windows are asked for.
   hailo::Tool tool;
   if (flags.kit.empty()) {
     TRY_ASSIGN(tool, hailo::find_tool(flags.dfc));
   }
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(input));
-  TRY_ASSIGN(const deploy::HailoJob made, deploy::hailo_job(bundle, flags.options));
-  if (!flags.kit.empty()) return write_kit(globals, flags, made);
-  const hailo::Interrupts interrupts;
-  const hailo::DriveOptions options = drive_options(globals, flags, output, interrupts.fd());
-  TRY_ASSIGN(const hailo::Driven driven, hailo::drive(tool, made.job, options));
-  std::vector<hailo::Finding> findings = made.findings;
+  if (!flags.kit.empty()) {
+    TRY_ASSIGN(const deploy::HailoJob made, deploy::hailo_job(bundle, flags.options));
+    return write_kit(globals, flags, made);
+  }
+  TRY_ASSIGN(const Compiled compiled, drive_with_retries(globals, flags, tool, output, bundle));
+  const hailo::Driven& driven = compiled.driven;
+  std::vector<hailo::Finding> findings = compiled.made.findings;
   findings.insert(findings.end(), driven.log.findings.begin(), driven.log.findings.end());
   print(globals, deploy::driven_text(driven));
-  return adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version},
-               output, std::move(findings), deploy::driven_json(driven));
+  Result<int> code =
+      adopt(globals, bundle, driven.hef, {target, "compile", driven.log.compiler_version, bars},
+            output, std::move(findings), deploy::driven_json(driven));
+  if (!code.ok()) return std::move(code).error().within(compiled.made.job.name + ".hef");
+  return code;
 }
 
 void add_hailo_flags(CLI::App& verb, HailoFlags& flags) {
@@ -178,7 +233,11 @@ void add_hailo_flags(CLI::App& verb, HailoFlags& flags) {
   text("--kit", flags.kit, "write all files for compiling elsewhere into this folder");
   text("--hef", flags.hef, "a HEF compiled elsewhere: check it and put it into the bundle");
   text("--work", flags.work, "folder of intermediate files and logs (default: OUTPUT.dfc)");
+  text("--bar", flags.bars, "of the HEF: ID=LIMIT, e.g. hef_latency=5 (repeatable)");
   text("--stage-timeout", flags.timeout_minutes, "minutes a stage may take");
+  verb.add_flag("--accept-recommendation", flags.accept_recommendation,
+                "where the compiler recommends an earlier cut: cut there, optimize, try again")
+      ->group("The vendor's compiler (hailo8, hailo8l)");
   verb.add_flag("--fresh", flags.fresh, "run every stage, changed or not")
       ->group("The vendor's compiler (hailo8, hailo8l)");
 }

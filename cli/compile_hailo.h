@@ -14,8 +14,8 @@ struct HailoFlags {
   deploy::HailoOptions options;
   std::string dfc, work, kit, hef;
   int64_t timeout_minutes = 720;
-  bool fresh = false;
-  std::vector<std::string> precision, allocator, resources;
+  bool fresh = false, accept_recommendation = false;
+  std::vector<std::string> precision, allocator, resources, bars;
   std::vector<std::string> parser_words, optimize_words, compiler_words;
   int64_t level = -1000;
   double fps = 0;

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   add_compile(app, globals);
   add_validate(app, globals);
   add_calibrate(app, globals);
+  add_crossfit(app, globals);
   add_codes(app, globals);
   add_profile(app, globals);
   add_run(app, globals);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/engine_flags.h"
 #include "serve/service.h"
 
 namespace graupel::cli {
@@ -13,7 +14,8 @@ namespace graupel::cli {
 struct ServeFlags {
   std::vector<std::string> bundles;
   std::string keys_file;
-  int64_t deadline_ms = 1000, drain_ms = 10000;
+  int64_t deadline_ms = 1000, drain_ms = 10000, session_idle_s = 3600;
+  EngineFlags engine;
   serve::ServeOptions options;
 };
 void add_serve_flags(CLI::App& verb, ServeFlags& flags);

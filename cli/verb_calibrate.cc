@@ -1,6 +1,7 @@
 // graupel calibrate: labelled windows in, calibrated decisions in the bundle out.
 #include <fmt/format.h>
 
+#include "cli/calibrate_flags.h"
 #include "cli/command.h"
 #include "deploy/calibrate.h"
 #include "deploy/labelled.h"
@@ -11,18 +12,18 @@ namespace {
 struct Flags {
   std::string input;
   deploy::LabelledPaths paths;
-  deploy::CalibrateOptions options;
-  deploy::MethodNames names;
+  CalibrateFlags what;
   deploy::CalibrateOutputs outputs;
 };
 
 Result<int> run(const Globals& globals, Flags flags) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
   TRY_ASSIGN(const deploy::Labelled data, deploy::load_labelled(bundle, flags.paths));
-  TRY(deploy::choose_methods(flags.names, flags.options));
-  deploy::describe_data(data, flags.paths, flags.options);
+  TRY(deploy::choose_methods(flags.what.names, flags.what.options));
+  TRY(deploy::choose_hsmm(flags.what.hsmm, data, flags.what.options));
+  deploy::describe_data(data, flags.paths, flags.what.options);
   const Result<deploy::Calibrated> result =
-      deploy::calibrate(bundle, data.windows, data.groups, flags.options);
+      deploy::calibrate(bundle, data.windows, data.groups, flags.what.options);
   if (!result.ok()) return Error(result.error()).within(flags.input);
   if (flags.outputs.bundle.empty()) flags.outputs.bundle = flags.input;
   TRY_ASSIGN(const std::string report, deploy::write_calibration(bundle, *result, flags.outputs));
@@ -35,21 +36,6 @@ Result<int> run(const Globals& globals, Flags flags) {
   const int code = show_verdict(globals, result->judgements);
   print(globals, fmt::format("\nbundle: {}\nreport: {}\n", flags.outputs.bundle, report));
   return code;
-}
-
-void add_method_flags(CLI::App& verb, Flags& flags) {
-  deploy::MethodNames& names = flags.names;
-  decide::Conformal& conformal = flags.options.conformal;
-  verb.add_option("--alpha", conformal.alpha, "share of sets that may miss")->capture_default_str();
-  verb.add_option("--method", names.method, "lac, aps, raps, saps")->capture_default_str();
-  verb.add_option("--condition", names.condition, "a threshold for all: marginal; per class; group")
-      ->capture_default_str();
-  verb.add_flag("--randomised", conformal.randomised, "one random number per window (not lac)");
-  verb.add_option("--empty-sets", names.empty_sets, "what empty sets become: top-class, or keep")
-      ->capture_default_str();
-  verb.add_option("--confidence", names.confidence, "auto, none, temperature, vector, per-group")
-      ->capture_default_str();
-  verb.add_option("--seed", flags.options.split.seed, "of the split")->capture_default_str();
 }
 
 }  // namespace
@@ -66,8 +52,8 @@ void add_calibrate(CLI::App& app, Globals& globals) {
   verb->add_option("--groups", flags->paths.groups, "the person or animal of each window");
   verb->add_option("-o,--output", flags->outputs.bundle, "bundle to write (default: the input)");
   verb->add_option("--report", flags->outputs.report, "default: decisions.html beside it");
-  verb->add_option("--bar", flags->options.bars, "set a bar: ID=LIMIT (repeatable)");
-  add_method_flags(*verb, *flags);
+  verb->add_option("--bar", flags->what.options.bars, "set a bar: ID=LIMIT (repeatable)");
+  add_calibrate_flags(*verb, flags->what);
 }
 
 }  // namespace graupel::cli

@@ -33,6 +33,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   options.lag = flags.lag;
   if (flags.mode == "filter") options.mode = deploy::DecodeMode::kFilter;
   if (flags.mode == "lag") options.mode = deploy::DecodeMode::kLag;
+  if (flags.mode == "commit") options.mode = deploy::DecodeMode::kCommit;
   TRY_ASSIGN(const deploy::Timeline timeline,
              deploy::decode(hsmm, recordings, loaded.labels, options));
   TRY(write_files(flags, timeline));
@@ -56,10 +57,10 @@ void add_decode(CLI::App& app, Globals& globals) {
   deploy::RecordingOptions& recording = flags->recording;
   verb->add_option("recording", recording.path, "readings (.csv), signals or windows (.npy)")
       ->required();
-  verb->add_option("--mode", flags->mode,
-                   "what an answer may know: all, some windows more, or "
-                   "the past only")
-      ->check(CLI::IsMember({"offline", "lag", "filter"}))
+  verb->add_option(
+          "--mode", flags->mode,
+          "what an answer may know: all, some windows more, the past, or enough to be final")
+      ->check(CLI::IsMember({"offline", "lag", "filter", "commit"}))
       ->capture_default_str();
   verb->add_option("--lag", flags->lag, "windows, for --mode lag")->capture_default_str();
   verb->add_option("--hop", recording.hop_samples, "samples between windows; default the HSMM's");
@@ -70,6 +71,7 @@ void add_decode(CLI::App& app, Globals& globals) {
   verb->add_option("--config", recording.config, "TOML as for prepare: units, label map, offsets");
   verb->add_option("--labels", flags->labels, "class of each window of an .npy, to compare with");
   verb->add_option("--groups", flags->groups, "recording of each window of an .npy");
+  verb->add_option("--contexts", recording.contexts, "context of each window of an .npy");
   verb->add_option("--csv", flags->csv, "file for the segments");
   verb->add_option("--svg", flags->svg, "file for the ribbon");
   verb->add_option("-o,--output", flags->json_file, "file for the JSON");

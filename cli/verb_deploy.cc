@@ -65,6 +65,7 @@ void add_deploy(CLI::App& app, Globals& globals) {
   verb->add_option("--target", options.parse.target, "hailo8, hailo8l, cpu, or a target's .toml")
       ->capture_default_str();
   verb->add_option("--class-names", flags->class_names, "text file, one class per line");
+  verb->add_option("--calib-groups", options.calibration.groups, "whose window each one is");
   verb->add_option("--validate", options.validation.windows, "windows the verdict is measured on");
   verb->add_option("--validate-labels", options.validation.labels, "their classes");
   verb->add_option("--bar", options.validate.bars, "set a bar: ID=LIMIT (repeatable)");

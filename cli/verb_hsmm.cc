@@ -8,7 +8,7 @@ namespace graupel::cli {
 namespace {
 
 struct Flags {
-  std::string input, output, labels, groups;
+  std::string input, output, labels, groups, emission = "posteriors";
   bool unlabelled = false;
   deploy::RecordingOptions recording;
 };
@@ -19,7 +19,8 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const deploy::Recordings recordings,
              deploy::answer_recordings(loaded, flags.recording, flags.labels, flags.groups));
   const deploy::FitBy by = flags.unlabelled ? deploy::FitBy::kEm : deploy::FitBy::kLabels;
-  TRY_ASSIGN(const calibrate::HsmmFit fit, deploy::add_hsmm(bundle, recordings, by));
+  TRY_ASSIGN(const calibrate::HsmmFit fit,
+             deploy::add_hsmm(bundle, recordings, by, *decide::parse_emission_use(flags.emission)));
   const std::string output = flags.output.empty() ? flags.input : flags.output;
   TRY(bundle::write_bundle(output, bundle));
   print(globals, deploy::fit_text(fit, loaded.labels));
@@ -56,6 +57,10 @@ void add_hsmm(CLI::App& app, Globals& globals) {
   verb->add_option("--config", recording.config, "TOML as for prepare: units, label map, offsets");
   verb->add_option("--labels", flags->labels, "class of each window of an .npy");
   verb->add_option("--groups", flags->groups, "person of each window of an .npy");
+  verb->add_option("--contexts", recording.contexts, "context of each window of an .npy");
+  verb->add_option("--emission", flags->emission, "what it reads: posteriors, FSQ codes, both")
+      ->check(CLI::IsMember({"posteriors", "codes", "both"}))
+      ->capture_default_str();
   verb->add_flag("--unlabelled", flags->unlabelled, "fit by EM, without labels");
   verb->add_option("-o,--output", flags->output, "bundle; default the input");
 }

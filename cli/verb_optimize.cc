@@ -65,6 +65,7 @@ void add_optimize(CLI::App& app, Globals& globals) {
   verb->add_option("--model", flags->model, "the original .onnx, to judge the windows against");
   add_window_flags(*verb, flags->windows, "--calib",
                    "calibration windows (.npy, .npz, .csv), or 'random'");
+  verb->add_option("--calib-groups", flags->windows.groups, "the person or animal of each window");
   add_quantize_flags(*verb, flags->quantize);
   verb->add_option("--export-scales", flags->export_scales,
                    "write every scale as JSON, for quantisation-aware training");

@@ -2,8 +2,9 @@
 #include <fmt/format.h>
 
 #include "base/files.h"
-#include "cli/command.h"
+#include "cli/engine_flags.h"
 #include "data/windows.h"
+#include "deploy/labelled.h"
 #include "run/answers.h"
 #include "run/load.h"
 
@@ -11,14 +12,12 @@ namespace graupel::cli {
 namespace {
 
 struct Flags {
-  std::string input, windows, output, format = "json";
+  std::string input, windows, output, groups, format = "json";
   std::optional<int64_t> group;
+  bool sequence = false;
+  int64_t hop_samples = 0;
+  EngineFlags engine;
 };
-
-run::OutputFormat output_format(const std::string& name) {
-  if (name == "csv") return run::OutputFormat::kCsv;
-  return name == "jsonl" ? run::OutputFormat::kJsonLines : run::OutputFormat::kJson;
-}
 
 Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const run::BundleEngine loaded, run::load_bundle_engine(flags.input));
@@ -26,28 +25,33 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   const run::Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
   TRY_ASSIGN(const data::WindowSet set,
              data::load_windows(flags.windows, Shape(input.shape.begin() + 1, input.shape.end())));
-  TRY_ASSIGN(const std::vector<Tensor> outputs, run::run_windows(loaded.engine, set.windows));
-  const run::AnswerContext context = {loaded.labels, loaded.decider ? &*loaded.decider : nullptr,
-                                      flags.group};
-  TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, outputs, context));
+  TRY_ASSIGN(const std::vector<int64_t> recordings, deploy::groups_of(flags.groups, set));
+  TRY_ASSIGN(const npu::Started started,
+             start_engine(globals, flags.input, loaded.engine, flags.engine));
+  TRY_ASSIGN(const npu::Batch batch, npu::answer_windows(started, loaded.engine, set.windows));
+  show_engine(globals, started);
+  run::AnswerContext context = {
+      loaded.labels, loaded.decider ? &*loaded.decider : nullptr, flags.group, {}, batch.sources};
+  if (flags.sequence) context.recording = {recordings, {.hop_samples = flags.hop_samples}};
+  TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, batch.outputs, context));
   if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
   if (flags.format == "npy") {
-    TRY(run::write_arrays(flags.output, plan, outputs, context));
+    TRY(run::write_arrays(flags.output, plan, batch.outputs, context));
   } else {
     const bool to_file = !flags.output.empty();
     // With --json stdout is one JSON document; a file is what --format says.
     const std::string format = globals.json && !to_file ? "json" : flags.format;
-    const std::string_view isa = kernels::to_string(run::isa_of(loaded.engine));
-    TRY_ASSIGN(
-        const std::string text,
-        run::format_any(plan, outputs, context, fmt::format("cpu/{}", isa), output_format(format)));
-    if (!to_file && (globals.json || !globals.quiet)) {
-      std::fwrite(text.data(), 1, text.size(), stdout);
-    }
+    const std::string engine =
+        fmt::format("cpu/{}", kernels::to_string(run::isa_of(loaded.engine)));
+    TRY_ASSIGN(const std::string text,
+               run::format_any(plan, batch.outputs, context, engine, run::output_format(format)));
+    if (!to_file && (globals.json || !globals.quiet)) fmt::print("{}", text);
     if (!to_file) return kDone;
     TRY(write_file_atomic(flags.output, text));
   }
-  print_json(globals, {{"output", flags.output}, {"windows", set.count()}});
+  Json json = {{"output", flags.output}, {"windows", set.count()}};
+  if (started.has_device) json["engine"] = engine_json(started);
+  print_json(globals, json);
   return kDone;
 }
 
@@ -64,7 +68,12 @@ void add_run(CLI::App& app, Globals& globals) {
       ->check(CLI::IsMember({"json", "jsonl", "csv", "npy"}))
       ->capture_default_str();
   verb->add_option("--group", flags->group, "the person all windows are of, if known by number");
+  CLI::Option* sequence = verb->add_flag("--sequence", flags->sequence,
+                                         "the windows are a recording in order: the HSMM's state");
+  verb->add_option("--groups", flags->groups, "file: each window's recording")->needs(sequence);
+  verb->add_option("--hop", flags->hop_samples, "samples between windows")->needs(sequence);
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
+  add_engine_flags(*verb, flags->engine);
 }
 
 }  // namespace graupel::cli

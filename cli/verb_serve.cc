@@ -2,10 +2,14 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/serve_flags.h"
+#include "serve/notify.h"
 #include "serve/server.h"
 
 namespace graupel::cli {
@@ -24,7 +28,9 @@ serve::Log json_log(const Globals& globals) {
 Result<int> run(const Globals& globals, const ServeFlags& flags) {
   serve::ServeOptions options = flags.options;
   options.deadline = std::chrono::milliseconds(flags.deadline_ms);
+  options.engine = engine_options(flags.engine);
   options.drain = std::chrono::milliseconds(flags.drain_ms);
+  options.sessions.idle = std::chrono::seconds(flags.session_idle_s);
   for (const std::string& bundle : flags.bundles) {
     TRY_ASSIGN(serve::ModelSource source, serve::parse_model_source(bundle));
     options.models.push_back(std::move(source));
@@ -38,6 +44,10 @@ Result<int> run(const Globals& globals, const ServeFlags& flags) {
   TRY_ASSIGN(const std::unique_ptr<serve::Server> server,
              serve::Server::start(loop, std::move(options), json_log(globals)));
   serve::handle_signals(loop, *server);
+  serve::notify_supervisor(
+      loop, *server,
+      serve::notify_options(std::getenv("NOTIFY_SOCKET"), std::getenv("WATCHDOG_USEC"),
+                            std::getenv("WATCHDOG_PID"), getpid()));
   print_json(globals, {{"address", address}, {"port", server->port()}});
   note(globals, fmt::format("serving on {}:{}", address, server->port()));
   if (flags.keys_file.empty() && address != "127.0.0.1" && address != "::1") {

@@ -21,7 +21,8 @@ void read(std::string_view bytes) {
   const auto hef = graupel::hef::read_hef(bytes);
   if (!hef.ok()) return;
   (void)graupel::hef::judge_hef(*hef);
-  (void)graupel::hef::compare_with(*hef, {"x", {1}, {1}, {{0.0, 1.0}}, {"n"}});
+  (void)graupel::hef::compare_with(
+      *hef, {"x", {{"a", 1, {1, 1, 1}, {"n"}, {{0.0, 1.0}}}}, {{"b", 1, {1, 1, 1}, {"n"}, {}}}});
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ TEST(SimplifyCorpus, StandardModelsAnswerAsBefore) {
 
 TEST(SimplifyCorpus, ExampleNetworkLosesItsChatter) {
   Result<ir::Graph> graph =
-      onnx::read_model(std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx");
+      onnx::read_model(std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx");
   ASSERT_TRUE(graph.ok()) << graph.error().message();
   Result<Simplified> result = simplify(std::move(graph).value());
   ASSERT_TRUE(result.ok()) << result.error().message();

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A few minutes of DSADS small enough to lie in this repository: models/fsq_imu_dsads.*.npz.
+"""A few minutes of DSADS small enough to lie in this repository: models/fsq_imu.*.npz.
 
     graupel prepare dsads_T_RL_i16.npy -o windows --split leave-one-out --test-subjects 8 \
         --scale sensor --remove-mean 6,7,8 --hop 100
-    python3 examples/dsads/derive_windows.py windows models/fsq_imu_dsads
+    python3 examples/dsads/derive_windows.py windows models/fsq_imu
 
 Takes windows that do not overlap, as many of each class: for the test of the person left out, for the
 calibration of all others in turn. Readings are rounded to 2^-8 m/s2, 2^-10 rad/s and 2^-12 of the

@@ -30,14 +30,17 @@ struct Maker {
   std::string_view member;
   std::string_view command;
 };
-constexpr std::array<Maker, 8> kMakers = {{{"device.onnx", "graupel parse"},
-                                           {"host.onnx", "graupel parse"},
-                                           {"device_int8.onnx", "graupel optimize"},
-                                           {"normalization", "graupel optimize"},
-                                           {"cpu.plan", "graupel compile"},
-                                           {"model.hef", "graupel compile"},
-                                           {"decide.json", "graupel calibrate"},
-                                           {"reports/validate.json", "graupel validate"}}};
+constexpr std::array<Maker, 11> kMakers = {{{"device.onnx", "graupel parse"},
+                                            {"host.onnx", "graupel parse"},
+                                            {"device_int8.onnx", "graupel optimize"},
+                                            {"normalization", "graupel optimize"},
+                                            {"cpu.plan", "graupel compile"},
+                                            {"model.hef", "graupel compile"},
+                                            {"device.json", "graupel compile"},
+                                            {"before.plan", "graupel compile"},
+                                            {"host.plan", "graupel compile"},
+                                            {"decide.json", "graupel calibrate"},
+                                            {"reports/validate.json", "graupel validate"}}};
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 

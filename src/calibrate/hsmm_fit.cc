@@ -60,6 +60,12 @@ Result<void> check_recordings(std::span<const Recording> recordings, const HsmmO
     if (one.digits.size() != windows * options.levels.size()) {
       return bad(i, "has not one FSQ digit per level and window");
     }
+    for (size_t k = 0; k < one.digits.size(); ++k) {
+      const int64_t levels = options.levels[k % options.levels.size()];
+      if (one.digits[k] >= 0 && one.digits[k] < levels) continue;
+      return bad(i, fmt::format("window {} has the FSQ digit {} of {} levels",
+                                k / options.levels.size(), one.digits[k], levels));
+    }
     if (labelled && one.labels.size() != windows) {
       return bad(i, fmt::format("has {} labels for {} windows", one.labels.size(), windows));
     }
@@ -345,6 +351,22 @@ Result<double> total_likelihood(std::span<const Recording> recordings, const Hsm
   return sum;
 }
 
+void add(ClassCounts& sum, const ClassCounts& part) {
+  const auto each = [](std::vector<double>& to, const std::vector<double>& from) {
+    to.resize(from.size(), 0.0);
+    for (size_t i = 0; i < from.size(); ++i) to[i] += from[i];
+  };
+  each(sum.right, part.right);
+  each(sum.answered, part.answered);
+  each(sum.labelled, part.labelled);
+}
+
+void count(ClassCounts& counts, size_t answer, size_t label) {
+  ++counts.answered[answer];
+  ++counts.labelled[label];
+  if (answer == label) ++counts.right[label];
+}
+
 Result<HsmmScores> held_out_scores(std::span<const Recording> recordings,
                                    const HsmmOptions& options) {
   const auto halves = halves_of(recordings);
@@ -364,6 +386,9 @@ Result<HsmmScores> held_out_scores(std::span<const Recording> recordings,
     TRY_ASSIGN(const HsmmScores part, score_hsmm(model, judge_on));
     const double a = static_cast<double>(sum.windows), b = static_cast<double>(part.windows);
     const auto mix = [&](double& x, double y) { x = (a * x + b * y) / (a + b); };
+    add(sum.argmax, part.argmax);
+    add(sum.filter, part.filter);
+    add(sum.path, part.path);
     mix(sum.argmax_accuracy, part.argmax_accuracy);
     mix(sum.filter_accuracy, part.filter_accuracy);
     mix(sum.path_accuracy, part.path_accuracy);
@@ -472,13 +497,28 @@ Result<HsmmFit> fit_hsmm_unlabelled(std::span<const Recording> recordings,
   return fit;
 }
 
+double macro_f1(const ClassCounts& counts) {
+  double sum = 0.0, classes = 0.0;
+  for (size_t c = 0; c < counts.right.size(); ++c) {
+    const double all = counts.answered[c] + counts.labelled[c];
+    if (all == 0.0) continue;
+    sum += 2.0 * counts.right[c] / all;
+    ++classes;
+  }
+  return classes == 0.0 ? 0.0 : sum / classes;
+}
+
 Result<HsmmScores> score_hsmm(const Hsmm& model, std::span<const Recording> recordings) {
   TRY_ASSIGN(HsmmTables made, decide::make_hsmm_tables(model));
   const auto tables = std::make_shared<const HsmmTables>(std::move(made));
   const size_t states = model.states();
   TRY_ASSIGN(decide::HsmmFilter filter, decide::make_filter(tables));
   HsmmScores scores;
-  double argmax = 0.0, filtered = 0.0, decoded = 0.0, logs = 0.0;
+  for (ClassCounts* counts : {&scores.argmax, &scores.filter, &scores.path}) {
+    counts->right.assign(states, 0.0);
+    counts->answered = counts->labelled = counts->right;
+  }
+  double logs = 0.0;
   for (const Recording& one : recordings) {
     const size_t windows = windows_of(one, states);
     TRY_ASSIGN(const std::vector<double> emissions,
@@ -498,9 +538,9 @@ Result<HsmmScores> score_hsmm(const Hsmm& model, std::span<const Recording> reco
       decide::step(filter, std::span(emissions).subspan(t * states, states),
                    one.contexts.empty() ? 0 : static_cast<uint32_t>(one.contexts[t]));
       const auto best = std::max_element(filter.probability.begin(), filter.probability.end());
-      filtered += best - filter.probability.begin() == one.labels[t] ? 1.0 : 0.0;
-      argmax += raw[t] == one.labels[t] ? 1.0 : 0.0;
-      decoded += on_path[t] == label ? 1.0 : 0.0;
+      count(scores.filter, static_cast<size_t>(best - filter.probability.begin()), label);
+      count(scores.argmax, static_cast<size_t>(raw[t]), label);
+      count(scores.path, on_path[t], label);
       logs += std::log(std::max(whole.probability[t * states + label], 1e-12));
       scores.labelled_segments += t == 0 || one.labels[t] != one.labels[t - 1] ? 1 : 0;
       scores.argmax_segments += t == 0 || raw[t] != raw[t - 1] ? 1 : 0;
@@ -509,9 +549,12 @@ Result<HsmmScores> score_hsmm(const Hsmm& model, std::span<const Recording> reco
     scores.windows += windows;
   }
   const double n = std::max(1.0, static_cast<double>(scores.windows));
-  scores.argmax_accuracy = argmax / n;
-  scores.filter_accuracy = filtered / n;
-  scores.path_accuracy = decoded / n;
+  const auto share = [n](const ClassCounts& counts) {
+    return std::accumulate(counts.right.begin(), counts.right.end(), 0.0) / n;
+  };
+  scores.argmax_accuracy = share(scores.argmax);
+  scores.filter_accuracy = share(scores.filter);
+  scores.path_accuracy = share(scores.path);
   scores.label_log_probability = logs / n;
   return scores;
 }

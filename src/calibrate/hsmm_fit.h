@@ -47,9 +47,18 @@ struct HsmmOptions {
   double rate_hz = 0.0;
 };
 
-// What a model makes of labelled recordings.
+// Windows per class: answered rightly, answered, labelled.
+struct ClassCounts {
+  std::vector<double> right, answered, labelled;
+};
+// Mean of 2 right / (answered + labelled) over the classes that were answered or labelled.
+double macro_f1(const ClassCounts& counts);
+
+// What a model makes of labelled recordings. `path` is Viterbi over each whole recording, `filter`
+// what a stream knows at each window, `argmax` each window alone.
 struct HsmmScores {
   size_t windows = 0;
+  ClassCounts argmax, filter, path;
   double argmax_accuracy = 0.0, filter_accuracy = 0.0, path_accuracy = 0.0;  // 0 to 1
   double label_log_probability = 0.0;  // mean log P(label | recording)
   size_t labelled_segments = 0, argmax_segments = 0, path_segments = 0;

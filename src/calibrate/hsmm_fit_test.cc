@@ -102,6 +102,13 @@ TEST(HsmmFit, CutSegmentsDoNotShortenTheDurations) {
   EXPECT_NEAR(mean_of(fit.model, 2), 30.0, 1.0);
 }
 
+TEST(HsmmFit, MacroF1IsTheMeanOverClassesSeen) {
+  // scikit-learn: f1_score([0,0,1,1,2], [0,1,1,1,0], average="macro") = (0.5 + 0.8 + 0) / 3
+  const ClassCounts counts = {{1, 2, 0, 0}, {2, 3, 0, 0}, {2, 2, 1, 0}};
+  EXPECT_NEAR(macro_f1(counts), (0.5 + 0.8 + 0.0) / 3.0, 1e-15);
+  EXPECT_EQ(macro_f1({{0}, {0}, {0}}), 0.0);
+}
+
 TEST(HsmmFit, ClosedForms) {
   Lengths lengths;
   lengths.complete.assign(50, 0.0);

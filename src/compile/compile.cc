@@ -18,6 +18,7 @@ struct Borders {
   std::map<std::string, BufferId> made;
   std::vector<std::string> order;  // names that parts put out, first to last
   std::set<std::string> read;      // by a later part
+  bool several_inputs = false;     // every input that no part makes is the plan's
 };
 
 Result<void> emit_node(Lowering& l, ir::NodeId id) {
@@ -111,7 +112,7 @@ Result<void> bind_inputs(Lowering& l, Borders& borders, const CompileOptions& op
       l.buffers[id.index()] = found->second;
       continue;
     }
-    if (!l.plan.inputs.empty()) {
+    if (!l.plan.inputs.empty() && !borders.several_inputs) {
       return invalid_input(value.name, "is an input that no part in front of it makes");
     }
     if (elements_of(*value.shape) < 1) return invalid_input(value.name, "is an empty input");
@@ -223,7 +224,95 @@ void compact_buffers(run::Plan& plan) {
   plan.buffers = std::move(kept);
 }
 
+// The plan of what was lowered, with its inputs and outputs named already.
+Result<run::Plan> finished(Lowering& l, Fusion fusion) {
+  if (fusion == Fusion::kOn) fuse_steps(l.plan, l.roots);
+  drop_unused(l.plan, l.roots);
+  TRY(place_buffers(l.plan, l.roots));
+  compact_buffers(l.plan);
+  const Result<void> checked = run::check_plan(l.plan);
+  if (!checked.ok()) return unsupported("cpu", checked.error().message());
+  return std::move(l.plan);
+}
+
+// A graph that hands on the one input of the device part.
+Result<ir::Graph> identity_before(const ir::Graph& device) {
+  if (device.inputs.size() != 1) {
+    return unsupported("device part", "has several inputs and nothing in front that makes them");
+  }
+  const ir::Value& value = device.value(device.inputs[0]);
+  ir::Graph graph;
+  const ir::ValueId input = ir::add_input(graph, value.name, value.dtype, *value.shape);
+  TRY_ASSIGN(const ir::NodeId node, ir::add_node(graph, value.name + " for the device",
+                                                 ir::Unary{ir::UnaryKind::kIdentity}, {input}));
+  graph.outputs = graph.node(node).outputs;
+  return graph;
+}
+
+Result<run::Plan> compile_before(const ir::Graph& before, const ir::Graph& device,
+                                 const ir::Graph& host, const CompileOptions& options) {
+  Lowering l;
+  Borders borders;
+  if (before.inputs.empty() && before.outputs.empty()) {
+    TRY_ASSIGN(const ir::Graph identity, identity_before(device));
+    TRY(lower_part(l, identity, run::Part::kHost, borders, options));
+    const std::string& given = identity.value(identity.outputs[0]).name;
+    borders.made[device.value(device.inputs[0]).name] = borders.made.at(given);
+  } else {
+    TRY(lower_part(l, before, run::Part::kHost, borders, options));
+  }
+  std::set<std::string> from_device, added;
+  for (const ir::ValueId id : device.outputs) from_device.insert(device.value(id).name);
+  const auto add = [&](const std::string& name) -> Result<void> {
+    if (from_device.contains(name) || !added.insert(name).second) return ok();
+    const auto found = borders.made.find(name);
+    if (found == borders.made.end()) {
+      return invalid_input(name, "is an input that no part in front of it makes");
+    }
+    l.plan.outputs.push_back({name, found->second, run::Role::kOther});
+    return ok();
+  };
+  for (const ir::ValueId id : device.inputs) TRY(add(device.value(id).name));
+  for (const ir::ValueId id : host.inputs) TRY(add(host.value(id).name));
+  // What the part in front puts out and nobody reads is an output of the whole.
+  for (const std::string& name : borders.order) {
+    const bool identity = before.outputs.empty();
+    if (!identity) TRY(add(name));
+  }
+  l.plan.model_name = device.name;
+  return finished(l, options.fusion);
+}
+
+Result<void> need_float(const ir::Graph& device, const std::vector<ir::ValueId>& values) {
+  for (const ir::ValueId id : values) {
+    const ir::Value& value = device.value(id);
+    if (value.dtype == DType::kFloat32 && value.shape) continue;
+    return unsupported(value.name, "is " + std::string(to_string(value.dtype)) +
+                                       "; only float32 crosses to and from a device");
+  }
+  return ok();
+}
+
 }  // namespace
+
+Result<DeviceSides> compile_device_sides(const ir::Graph& before, const ir::Graph& device,
+                                         const ir::Graph& host, const CompileOptions& options) {
+  TRY(need_float(device, device.inputs));
+  TRY(need_float(device, device.outputs));
+  DeviceSides sides;
+  TRY_ASSIGN(sides.before, compile_before(before, device, host, options));
+  if (host.inputs.empty() && host.outputs.empty()) return sides;
+  Lowering l;
+  Borders borders;
+  borders.several_inputs = true;
+  CompileOptions plain = options;
+  plain.normalization.reset();
+  TRY(lower_part(l, host, run::Part::kHost, borders, plain));
+  l.plan.model_name = device.name;
+  add_outputs(l.plan, borders, plain);
+  TRY_ASSIGN(sides.host, finished(l, options.fusion));
+  return sides;
+}
 
 Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_int8,
                                const ir::Graph& host, const CompileOptions& options) {
@@ -237,13 +326,7 @@ Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_
   }
   l.plan.model_name = device_int8.name;
   add_outputs(l.plan, borders, options);
-  if (options.fusion == Fusion::kOn) fuse_steps(l.plan, l.roots);
-  drop_unused(l.plan, l.roots);
-  TRY(place_buffers(l.plan, l.roots));
-  compact_buffers(l.plan);
-  const Result<void> checked = run::check_plan(l.plan);
-  if (!checked.ok()) return unsupported("cpu", checked.error().message());
-  return std::move(l.plan);
+  return finished(l, options.fusion);
 }
 
 Result<run::Plan> compile_preprocessing(const std::string& name, const Shape& shape,

@@ -38,6 +38,19 @@ struct CompileOptions {
 Result<run::Plan> compile_plan(const ir::Graph& before, const ir::Graph& device_int8,
                                const ir::Graph& host, const CompileOptions& options = {});
 
+// What runs beside a device that takes the middle part: raw window -> `before` -> the tensors the
+// device reads and those that go around it to the host part; the device's outputs and the latter ->
+// `host`, whose inputs and outputs are the host part's (nullopt if nothing was cut off). The
+// options are those compile_plan is given for the same parts; the same bytes leave both ways if the
+// device gives what its plan gives. Errors as above; kUnsupported if the device reads or gives
+// anything but float32.
+struct DeviceSides {
+  run::Plan before;
+  std::optional<run::Plan> host;
+};
+Result<DeviceSides> compile_device_sides(const ir::Graph& before, const ir::Graph& device,
+                                         const ir::Graph& host, const CompileOptions& options = {});
+
 // A plan that hands out what compile_plan's first steps make of raw windows: input `name`, float32
 // of `shape` ([1, C, ...]), its only output the preprocessed window. What validation holds against
 // data::preprocess. Errors as above.

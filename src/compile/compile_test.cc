@@ -309,6 +309,43 @@ TEST(Compile, PartsMeetByNameAndOutputsHaveRoles) {
   EXPECT_EQ(plan->steps.back().part, run::Part::kHost);
 }
 
+// before -> device -> host by three plans, the middle one in the device's place.
+TEST(Compile, WhatRunsBesideADeviceGivesTheBytesOfTheWhole) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    const Parts parts = cut_in_two(seed);
+    const Shape& shape = parts.device.shape(parts.device.inputs[0]);
+    CompileOptions options;
+    const auto channels = static_cast<size_t>(shape[1]);
+    options.normalization = data::Normalization{std::vector<double>(channels, 0.25),
+                                                std::vector<double>(channels, 2.0)};
+    if (seed % 3 == 0) options.normalization.reset();
+    const Result<run::Plan> whole = compile_plan({}, parts.device, parts.host, options);
+    const Result<run::Plan> device = compile_plan({}, parts.device, {});
+    const Result<DeviceSides> sides = compile_device_sides({}, parts.device, parts.host, options);
+    if (!whole.ok() || !device.ok()) continue;
+    ASSERT_TRUE(sides.ok()) << sides.error().message();
+    ASSERT_TRUE(sides->host);
+    const Tensor window = random_window(shape, seed);
+    const std::map<std::string, Tensor> made =
+        answers(sides->before, window, kernels::Isa::kScalar);
+    ASSERT_EQ(made.size(), 1u);
+    const std::map<std::string, Tensor> crossing = answers(
+        *device, made.at(parts.device.value(parts.device.inputs[0]).name), kernels::Isa::kScalar);
+    Result<run::Engine> host = run::load_engine(
+        *sides->host, {.isa = kernels::Isa::kScalar, .inputs = run::EngineInputs::kTensors});
+    ASSERT_TRUE(host.ok());
+    std::vector<Tensor> inputs;
+    for (const run::Port& port : sides->host->inputs) inputs.push_back(crossing.at(port.name));
+    ASSERT_TRUE(run::run_tensors(*host, inputs).ok());
+    const std::map<std::string, Tensor> expected = answers(*whole, window, kernels::Isa::kScalar);
+    for (size_t i = 0; i < sides->host->outputs.size(); ++i) {
+      EXPECT_EQ(run::output_tensor(*host, i), expected.at(sides->host->outputs[i].name)) << seed;
+    }
+    inputs.push_back(inputs[0]);
+    EXPECT_FALSE(run::run_tensors(*host, inputs).ok());
+  }
+}
+
 TEST(Compile, NormalizationIsTakenIntoTheFirstQuantisation) {
   const ir::Graph graph = random_qdq_net(4);
   const Shape& shape = graph.shape(graph.inputs[0]);

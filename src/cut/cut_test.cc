@@ -272,7 +272,8 @@ TEST(Cut, ABrokenHalfIsFound) {
 }
 
 TEST(Cut, ShippedModelsEndInFrontOfTheRounding) {
-  for (const char* file : {"fsq_imu.onnx", "fsq_imu_8x8.onnx", "fsq_imu_linear_head.onnx"}) {
+  for (const char* file :
+       {"fsq_imu_synthetic.onnx", "fsq_imu_8x8.onnx", "fsq_imu_linear_head.onnx"}) {
     SCOPED_TRACE(file);
     const auto read = onnx::read_model(std::string(GRAUPEL_SOURCE_DIR "/models/") + file);
     ASSERT_TRUE(read.ok()) << read.error().message();
@@ -290,7 +291,7 @@ TEST(Cut, ShippedModelsEndInFrontOfTheRounding) {
 }
 
 TEST(Cut, RoundingOnTheDeviceGivesNoCodes) {
-  const auto read = onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu.onnx");
+  const auto read = onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.onnx");
   ASSERT_TRUE(read.ok());
   const ir::Graph graph = simplify::simplify(*read).value().graph;
   const Cut result = sound_cut(graph, all_but(graph, {}), {{"/fsq/Round"}, {}});

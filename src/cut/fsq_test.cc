@@ -299,7 +299,7 @@ TEST(Fsq, OtherRoundingIsNotMistaken) {
 
 TEST(Fsq, ShippedModelsBeforeAndAfterSimplification) {
   const std::pair<const char*, std::vector<int64_t>> kModels[] = {
-      {"fsq_imu.onnx", {8, 6, 5, 5, 4}},
+      {"fsq_imu_synthetic.onnx", {8, 6, 5, 5, 4}},
       {"fsq_imu_8x8.onnx", std::vector<int64_t>(8, 8)},
       {"fsq_imu_linear_head.onnx", {8, 6, 5, 5, 4}}};
   for (const auto& [file, levels] : kModels) {

@@ -30,7 +30,17 @@ Result<Decider> make_decider(Block block, size_t classes) {
                              " classes, but the network gives " + std::to_string(classes) +
                              " logits: calibrate this bundle again");
   }
-  return Decider{std::move(block)};
+  Decider decider{std::move(block), nullptr};
+  if (decider.block.hsmm.empty()) return decider;
+  TRY_ASSIGN(Hsmm model, parse_hsmm(decider.block.hsmm));
+  if (model.states() != classes) {
+    return invalid_input(std::string(kBlockMember),
+                         "its HSMM has " + std::to_string(model.states()) +
+                             " states, but the network gives " + std::to_string(classes) +
+                             " logits: fit it again");
+  }
+  TRY_ASSIGN(decider.sequence, make_sequence_model(std::move(model)));
+  return decider;
 }
 
 Workspace make_workspace(const Decider& decider) {

@@ -6,20 +6,24 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "decide/block.h"
+#include "decide/sequence.h"
 
 namespace graupel::decide {
 
 struct Decider {
   Block block;
+  std::shared_ptr<const SequenceModel> sequence;  // of the section "hsmm"; nullptr without one
 };
 
-// Error kInvalidInput if the block was fitted for another number of classes.
+// Error kInvalidInput if the block or its HSMM was fitted for another number of classes; those of
+// parse_hsmm.
 Result<Decider> make_decider(Block block, size_t classes);
 
 struct Workspace {

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "base/rng.h"
+#include "decide/hsmm_test_support.h"
 #include "decide/stream.h"
 
 namespace {
@@ -128,8 +129,12 @@ TEST(Decider, DecidingAllocatesNothing) {
   block.conformal = conformal;
   block.adaptive = Adaptive{0.01, 4, {0.1, 0.4, 0.8, 0.9}};
   block.drift = Drift{{0.1, 0.2}, {5, 5, 5}, 100.0, 1e5};
+  Rng models(3);
+  block.hsmm = format_hsmm(random_hsmm(models, 10, 60)).value();
   const Decider decider = make_decider(block, 10).value();
-  Stream stream = start_stream(decider);
+  SequenceOptions options;
+  options.lag = 5;
+  Stream stream = start_recording(decider, options).value();
   Rng rng(2);
   std::vector<float> logits(10);
   const size_t before = allocations;

@@ -81,7 +81,9 @@ int64_t digit_by_definition(FsqVariant variant, int64_t levels, float z, bool sh
         variant == FsqVariant::kHardClamp ? std::clamp(argument, -1.0f, 1.0f) : std::tanh(argument);
     digit = std::nearbyint(bounded * half - offset) + static_cast<float>(levels / 2);
   }
-  return std::clamp<int64_t>(static_cast<int64_t>(digit), 0, levels - 1);
+  // A shift that does not exist (two levels of the variants with sign -): the lowest.
+  if (std::isnan(digit)) return 0;
+  return static_cast<int64_t>(std::clamp(digit, 0.0f, static_cast<float>(levels - 1)));
 }
 
 std::vector<double> z_thresholds(FsqVariant variant, int64_t levels, bool shift_folded) {

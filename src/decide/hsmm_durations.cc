@@ -155,12 +155,13 @@ DurationTable make_duration_table(const Duration& duration, size_t maximum_durat
       std::clamp(1.0 / mean_beyond, 1.0 / (16.0 * static_cast<double>(maximum_duration)), 0.5);
   double total = at_least;
   for (size_t i = 0; i < explicit_lengths; ++i) total += law.probability[i];
-  const double share = (1.0 - kLeastTail) / total;
+  const double share = (1.0 - 2.0 * kLeastTail) / total;
+  const double least = kLeastTail / static_cast<double>(explicit_lengths);
   table.probability.resize(explicit_lengths);
   table.survivor.resize(maximum_duration);
   double survivor = table.survivor[explicit_lengths] = at_least * share + kLeastTail;
   for (size_t i = explicit_lengths; i-- > 0;) {
-    table.probability[i] = law.probability[i] * share;
+    table.probability[i] = law.probability[i] * share + least;
     table.survivor[i] = survivor += table.probability[i];
   }
   fill_logs(table);

@@ -2,8 +2,9 @@
 //
 // Idea: whatever the family, algorithms read P(length = d) for d < D and P(length >= d) for
 // d <= D. From D on the chance to stop is constant, with the mean of the family's own tail, so a
-// segment may be as long as it likes in bounded memory; kLeastTail of every law lies there, so
-// that no recording is impossible. Test: hsmm_durations_test.cc (SciPy's values).
+// segment may be as long as it likes in bounded memory; kLeastTail of every law lies there and as
+// much evenly below, so that no recording is impossible, and no way so much better whatever comes
+// that a stream could never commit itself. Test: hsmm_durations_test.cc (SciPy's values).
 #pragma once
 
 #include <cstddef>

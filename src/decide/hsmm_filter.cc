@@ -50,7 +50,48 @@ double after_begin(HsmmFilter& filter, size_t s, uint64_t t) {
   return high + std::log(sum);
 }
 
+// sum over i of law[i] x[i], each x multiplied by `factor` before.
+double scale_and_weigh(double* x, const double* law, double factor, size_t count) {
+  double even = 0.0, odd = 0.0;
+  size_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    even += law[i] * (x[i] *= factor);
+    odd += law[i + 1] * (x[i + 1] *= factor);
+  }
+  if (i < count) even += law[i] * (x[i] *= factor);
+  return even + odd;
+}
+
+// The recursion of look_back_in_logarithms on plain numbers. ahead[u] of a state is the weight of a
+// segment of it that ends before window u, given that it holds all windows from t to u: it takes
+// one emission per step, and a segment that begins at t is a dot product with the law of lengths.
 void look_back(HsmmFilter& filter) {
+  const size_t states = filter.tables->states, lag = filter.lag;
+  std::copy(filter.probability.begin(), filter.probability.end(), filter.lagged.begin());
+  std::fill(filter.open.begin(), filter.open.end(), 1.0);
+  const std::span<double> after = filter.after;
+  for (size_t i = 0; i < lag; ++i) {
+    const uint64_t t = filter.windows - 1 - i;
+    const std::span<const double> emits = row_of(filter, filter.emits, t);
+    for (size_t s = 0; s < states; ++s) {
+      filter.open[s] *= emits[s];
+      after[s] = filter.open[s] * filter.length_reaches[s * lag + i] +
+                 scale_and_weigh(filter.ahead.data() + s * lag + lag - i,
+                                 filter.length_is.data() + s * lag, emits[s], i);
+    }
+    const double* matrix = filter.tables->transitions_in(filter.context[t % (lag + 1)]);
+    const std::span<const double> begins = row_of(filter, filter.begins, t);
+    const std::span<const double> ends = row_of(filter, filter.ends, t);
+    for (size_t r = 0; r < states; ++r) {
+      double next = 0.0;
+      for (size_t s = 0; s < states; ++s) next += matrix[r * states + s] * after[s];
+      filter.ahead[r * lag + lag - 1 - i] = next;
+      filter.lagged[r] += ends[r] * next - begins[r] * after[r];
+    }
+  }
+}
+
+void look_back_in_logarithms(HsmmFilter& filter) {
   const size_t states = filter.tables->states;
   std::copy(filter.probability.begin(), filter.probability.end(), filter.lagged.begin());
   for (size_t i = 0; i < filter.lag; ++i) {
@@ -71,9 +112,37 @@ void look_back(HsmmFilter& filter) {
       filter.lagged[r] += std::exp(end[r] + next[r]) - std::exp(begin[r] + after[r]);
     }
   }
+}
+
+void smooth(HsmmFilter& filter) {
+  double surprise = 0.0;
+  for (const double nats : filter.surprise) surprise += nats;
+  if (surprise <= kMostSurprise) {
+    look_back(filter);
+  } else {
+    look_back_in_logarithms(filter);
+  }
   double total = 0.0;
   for (double& p : filter.lagged) total += p = std::max(0.0, p);
   for (double& p : filter.lagged) p /= total;
+}
+
+// What the next look back needs of this window, as plain numbers.
+void remember(HsmmFilter& filter, uint64_t t) {
+  const auto slot = static_cast<size_t>(t % (filter.lag + 1));
+  const std::span<const double> begin = row_of(filter, filter.begin, t);
+  const std::span<const double> end = row_of(filter, filter.end, t);
+  const std::span<const double> emission = row_of(filter, filter.emission, t);
+  const std::span<double> begins = row_of(filter, filter.begins, t);
+  const std::span<double> ends = row_of(filter, filter.ends, t);
+  const std::span<double> emits = row_of(filter, filter.emits, t);
+  for (size_t s = 0; s < begin.size(); ++s) {
+    begins[s] = std::exp(begin[s]);
+    ends[s] = std::exp(end[s]);
+    emits[s] = std::exp(emission[s] - filter.scale[slot]);
+  }
+  const double largest = *std::max_element(emission.begin(), emission.end());
+  filter.surprise[slot] = std::max(0.0, largest - filter.scale[slot]);
 }
 
 }  // namespace
@@ -92,6 +161,17 @@ Result<HsmmFilter> make_filter(std::shared_ptr<const HsmmTables> tables, size_t 
   for (auto* values : {&filter.begin, &filter.end, &filter.emission, &filter.next}) {
     values->assign(rows, kNever);
   }
+  for (auto* values : {&filter.begins, &filter.ends, &filter.emits}) values->assign(rows, 0.0);
+  filter.surprise.assign(lag + 1, 0.0);
+  for (size_t s = 0; s < states; ++s) {
+    for (size_t d = 1; d <= lag; ++d) {
+      const DurationTable& law = filter.tables->durations[s];
+      filter.length_is.push_back(std::exp(log_probability_at(law, d)));
+      filter.length_reaches.push_back(std::exp(log_survivor_at(law, d)));
+    }
+  }
+  filter.ahead.assign(lag * states, 0.0);
+  filter.open.assign(states, 1.0);
   filter.scale.assign(lag + 1, 0.0);
   filter.context.assign(lag + 1, 0);
   filter.after.assign(states, kNever);
@@ -135,18 +215,21 @@ void step(HsmmFilter& filter, std::span<const double> log_emission, uint32_t con
   for (size_t s = 0; s < begin.size(); ++s) {
     filter.probability[s] = std::exp(filter.sums.log_alive[s]);
   }
-  if (filter.windows > filter.lag) look_back(filter);
+  if (filter.lag == 0) {
+    filter.lagged = filter.probability;
+    return;
+  }
+  remember(filter, t);
+  if (filter.windows > filter.lag) smooth(filter);
 }
 
 Elapsed elapsed_in(const HsmmFilter& filter, size_t state) {
   Elapsed best;
   if (filter.windows == 0) return best;
-  const size_t maximum = filter.tables->maximum_duration;
-  double highest = kNever;
-  for (size_t n = 1; n <= maximum; ++n) {
-    const double weight = log_alive_at(filter.sums, state, n);
-    if (weight > highest) highest = weight, best = {n, n == maximum, 0.0};
-  }
+  const Longest longest = most_alive(filter.sums, state);
+  best.windows = longest.windows;
+  best.at_least = longest.windows == filter.tables->maximum_duration;
+  double highest = longest.log_weight;
   const double cut = log_cut_alive(filter.sums, state);
   if (cut > highest) highest = cut, best = {filter.windows, true, 0.0};
   best.probability = std::exp(highest - filter.sums.log_alive[state]);

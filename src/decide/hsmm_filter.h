@@ -3,8 +3,12 @@
 // Idea: the forward recursion in a ring (hsmm_sums.h). The fixed-lag answer runs the backward
 // recursion over the last `lag` windows only: segments that began before them are already in the
 // filter's answer, and P(state) changes from window to window by what begins minus what ends.
-// A step takes O(S^2 + S D) and, with a lag L, O(L S (S + L)) more; memory O(S (D + L)), nothing
-// is allocated after make_filter. Reference: Yu 2010; docs/hsmm.md. Test: hsmm_filter_test.cc.
+// It works on plain numbers, not logarithms: a term that underflows was less than 1e-308 and can
+// grow by no more than the surprise of the windows in the lag, whose sum is watched; beyond 600
+// nats the same recursion runs on logarithms.
+// A step takes O(S^2 + S D) and, with a lag L, L S (S + L / 2) multiplications more; memory
+// O(S (D + L)), nothing is allocated after make_filter. Reference: Yu 2010; docs/hsmm.md. Test:
+// hsmm_filter_test.cc.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +34,16 @@ struct HsmmFilter {
 
   // The last lag + 1 windows, row t % (lag + 1).
   std::vector<double> begin, end, emission, scale;
+  std::vector<double> begins, ends, emits;  // e^begin, e^end, e^(emission - scale)
+  std::vector<double> surprise;             // largest emission - scale, if positive
   std::vector<uint32_t> context;
   std::vector<double> after, next, work;  // of the backward recursion
+  // [state][d - 1]: P(length = d) for d = 1 .. lag, P(length >= d) for d = 1 .. lag.
+  std::vector<double> length_is, length_reaches;
+  std::vector<double> ahead;  // [state][boundary - (windows - lag)], see look_back
+  std::vector<double> open;   // [state]: emissions since the window looked at
 };
+inline constexpr double kMostSurprise = 600.0;  // nats in a lag, for plain numbers
 
 // lag 0: no fixed-lag answer beside the filter's. Error kInvalidInput: a lag above kMaxLag.
 Result<HsmmFilter> make_filter(std::shared_ptr<const HsmmTables> tables, size_t lag = 0);

@@ -46,6 +46,33 @@ TEST(HsmmFilter, AgreesWithEverySegmentationOfThePast) {
   }
 }
 
+// The model forbids what windows show, so that a state's windows are far beyond their likelihood.
+TEST(HsmmFilter, ForcedWaysAreLookedBackOnInLogarithms) {
+  Rng rng(3);
+  Hsmm model = random_hsmm(rng, 2, 8);
+  model.begin = Begin::kOnset;
+  model.initial = {1.0, 0.0};
+  model.transitions = {{0, 1, 1, 0}};
+  model.durations.assign(2, {DurationFamily::kTable, {0, 0, 0, 0, 0, 1.0}});
+  const auto tables = std::make_shared<HsmmTables>(make_hsmm_tables(model).value());
+  HsmmFilter filter = make_filter(tables, 5).value();
+  std::vector<double> emissions;
+  double most = 0.0;
+  for (size_t t = 0; t < 30; ++t) {
+    emissions.insert(emissions.end(), {-800.0, 0.0});  // state 1 always; the law says turns of six
+    step(filter, std::span<const double>(emissions).subspan(2 * t, 2));
+    double surprise = 0.0;
+    for (const double nats : filter.surprise) surprise += nats;
+    most = std::max(most, surprise);
+    if (t < 5) continue;
+    const Posterior whole = posterior(*tables, {emissions, {}, End::kOpen}).value();
+    for (size_t s = 0; s < 2; ++s) {
+      EXPECT_NEAR(filter.lagged[s], whole.probability[(t - 5) * 2 + s], 1e-9) << t;
+    }
+  }
+  EXPECT_GT(most, kMostSurprise);
+}
+
 TEST(HsmmFilter, TheLastAnswerOfALongRunIsThePosteriors) {
   Rng rng(11);
   const size_t states = 4, windows = 3000;
@@ -64,6 +91,28 @@ TEST(HsmmFilter, TheLastAnswerOfALongRunIsThePosteriors) {
   }
   restart(filter);
   EXPECT_EQ(filter.windows, 0u);
+}
+
+TEST(HsmmFilter, AMillionWindowsDoNotUnderflow) {
+  Rng rng(6);
+  Hsmm model = random_hsmm(rng, 2, 20);
+  model.begin = Begin::kOnset;
+  model.initial = {1, 0};
+  model.transitions = {{0, 1, 1, 0}};
+  model.durations.assign(2, {DurationFamily::kPoisson, {7.0}});
+  const size_t windows = 1000000, period = 8, lag = 4;
+  HsmmFilter filter =
+      make_filter(std::make_shared<HsmmTables>(make_hsmm_tables(model).value()), lag).value();
+  const std::vector<double> first = {-0.01, -30.0}, second = {-30.0, -0.01};
+  for (size_t t = 0; t < windows; ++t) {
+    step(filter, (t / period) % 2 == 0 ? first : second);
+    if (t < 100 || t % 1001 != 0) continue;
+    const size_t now = (t / period) % 2, before = ((t - lag) / period) % 2;
+    ASSERT_NEAR(filter.probability[now], 1.0, 1e-9) << t;
+    ASSERT_NEAR(filter.lagged[before], 1.0, 1e-9) << t;
+    ASSERT_EQ(elapsed_in(filter, now).windows, t % period + 1);
+  }
+  EXPECT_TRUE(std::isfinite(filter.log_likelihood));
 }
 
 TEST(HsmmFilter, ASegmentOfTheFirstWindowHasLastedAtLeastThatLong) {

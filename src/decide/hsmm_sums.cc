@@ -218,6 +218,34 @@ double log_alive_at(const DurationSums& sums, size_t state, size_t n) {
   return log_weight_at(sums, state, n) + sums.tables->durations[state].log_survivor[n - 1];
 }
 
+// One logarithm per block, not per window.
+Longest most_alive(const DurationSums& sums, size_t s) {
+  const DurationTable& law = sums.tables->durations[s];
+  const double* row = sums.weight.data() + s * sums.capacity + sums.head;
+  const double* scale = sums.scale.data() + s * sums.blocks;
+  const auto count = static_cast<size_t>(std::min<uint64_t>(sums.entered, sums.slots));
+  Longest best;
+  size_t block = sums.newest_block;
+  size_t length = static_cast<size_t>((sums.entered - 1) % kBlock) + 1;
+  for (size_t i = 0; i < count;) {
+    length = std::min(length, count - i);
+    double highest = 0.0;
+    size_t at = i;
+    for (size_t k = i; k < i + length; ++k) {
+      const double weight = row[k] * law.survivor[k];
+      if (weight > highest) highest = weight, at = k;
+    }
+    if (highest > 0.0 && std::log(highest) + scale[block] > best.log_weight) {
+      best = {at + 1, std::log(highest) + scale[block]};
+    }
+    i += length;
+    length = kBlock;
+    block = block == 0 ? sums.blocks - 1 : block - 1;
+  }
+  if (sums.tail[s] > best.log_weight) best = {sums.slots + 1, sums.tail[s]};
+  return best;
+}
+
 double log_cut_alive(const DurationSums& sums, size_t s) {
   if (sums.cut == CutSegment::kNone) return kNever;
   const DurationTable& law = sums.tables->durations[s];

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -53,6 +54,13 @@ void sum(DurationSums& sums);
 // n = D stands for all longer ones. The cut segment is not in it (see log_cut_alive).
 double log_alive_at(const DurationSums& sums, size_t state, size_t n);
 double log_cut_alive(const DurationSums& sums, size_t state);
+
+// The n = 1 .. D whose log_alive_at is largest, the first of equals.
+struct Longest {
+  size_t windows = 1;
+  double log_weight = -std::numeric_limits<double>::infinity();
+};
+Longest most_alive(const DurationSums& sums, size_t state);
 
 double log_add(double a, double b);  // log(e^a + e^b)
 double log_sum(std::span<const double> values);

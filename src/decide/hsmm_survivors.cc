@@ -78,13 +78,12 @@ void close(HsmmSurvivors& survivors, uint32_t id) {
   }
 }
 
-Segment segment_of(const HsmmSurvivors::Node& node, uint64_t end) {
-  return {static_cast<size_t>(node.start),
-          static_cast<size_t>(end - node.start),
-          node.state,
-          0.0,
-          node.first,
-          false};
+// `belief`: the state's sum up to `end`.
+Segment segment_of(const HsmmSurvivors::Node& node, uint64_t end, double belief) {
+  const auto length = static_cast<size_t>(end - node.start);
+  const double mean = (belief - node.own_belief) / static_cast<double>(length);
+  return {static_cast<size_t>(node.start), length,     node.state,
+          std::clamp(mean, 0.0, 1.0),      node.first, false};
 }
 
 void commit(HsmmSurvivors& survivors) {
@@ -93,7 +92,8 @@ void commit(HsmmSurvivors& survivors) {
     if (root.open || root.children != 1) return;
     const uint32_t child = root.child_xor;
     if (survivors.root != 0) {
-      survivors.committed.push_back(segment_of(root, survivors.nodes[child].start));
+      const HsmmSurvivors::Node& next = survivors.nodes[child];
+      survivors.committed.push_back(segment_of(root, next.start, next.parent_belief));
       survivors.free_nodes.push_back(survivors.root);
     }
     survivors.root = child;
@@ -116,8 +116,15 @@ void begin_segments(HsmmSurvivors& survivors, uint32_t context) {
     }
     if (best == kNever) continue;
     Survivor one{best, kNever, survivors.windows, 0, at_start && tables.begin == Begin::kInside};
-    one.node = add_node(
-        survivors, {survivors.windows, parent, 0, 0, static_cast<uint16_t>(s), true, one.first});
+    HsmmSurvivors::Node node;
+    node.start = survivors.windows;
+    node.parent = parent;
+    node.state = static_cast<uint16_t>(s);
+    node.open = true;
+    node.first = one.first;
+    node.own_belief = survivors.belief[s];
+    node.parent_belief = survivors.belief[survivors.nodes[parent].state];
+    one.node = add_node(survivors, node);
     survivors.open[s].push_back(one);
   }
 }
@@ -239,9 +246,6 @@ Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables) {
   survivors.most_nodes = 4 * states * maximum + 64;
   survivors.nodes.reserve(survivors.most_nodes + states);
   survivors.free_nodes.reserve(survivors.most_nodes + states);
-  survivors.nodes.emplace_back();
-  survivors.ended.assign(states, kNever);
-  survivors.ended_node.assign(states, 0);
   survivors.best_transition.assign(states * states, kNever);
   survivors.worst_transition.assign(states * states, 0.0);
   for (size_t i = 0; i < survivors.tables->log_transition.size(); ++i) {
@@ -251,12 +255,29 @@ Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables) {
     worst = std::min(worst, survivors.tables->log_transition[i]);
   }
   fill_advantages(survivors);
+  restart(survivors);
   return survivors;
 }
 
-void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context) {
+void restart(HsmmSurvivors& survivors) {
+  const size_t states = survivors.tables->states;
+  survivors.windows = 0;
+  survivors.forced = 0;
+  survivors.root = 0;
+  survivors.committed.clear();
+  for (auto& open : survivors.open) open.clear();
+  survivors.nodes.assign(1, {});
+  survivors.free_nodes.clear();
+  survivors.belief.assign(states, 0.0);
+  survivors.ended.assign(states, kNever);
+  survivors.ended_node.assign(states, 0);
+}
+
+void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context,
+          std::span<const double> probability) {
   survivors.committed.clear();
   begin_segments(survivors, context);
+  for (size_t s = 0; s < probability.size(); ++s) survivors.belief[s] += probability[s];
   ++survivors.windows;
   const Leader leader = weigh(survivors, log_emission);
   drop(survivors, leader);
@@ -278,9 +299,11 @@ std::vector<Segment> finish(const HsmmSurvivors& survivors) {
   std::vector<Segment> segments;
   if (best == nullptr) return segments;
   uint64_t end = survivors.windows;
+  double belief = survivors.belief[survivors.nodes[best->node].state];
   for (uint32_t id = best->node; id != 0; id = survivors.nodes[id].parent) {
-    segments.push_back(segment_of(survivors.nodes[id], end));
+    segments.push_back(segment_of(survivors.nodes[id], end, belief));
     end = survivors.nodes[id].start;
+    belief = survivors.nodes[id].parent_belief;
     if (id == survivors.root) break;
   }
   segments.front().cut_at_end = true;

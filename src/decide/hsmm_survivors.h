@@ -33,6 +33,8 @@ struct HsmmSurvivors {
     uint16_t state = 0;
     bool open = false;  // a survivor itself
     bool first = false;
+    // Sums of believed probability up to its start: of its own state, and of its parent's.
+    double own_belief = 0.0, parent_belief = 0.0;
   };
 
   std::shared_ptr<const HsmmTables> tables;
@@ -49,13 +51,19 @@ struct HsmmSurvivors {
   // [first][state][n - 1]: the largest log advantage of n elapsed windows over none, and the
   // largest disadvantage.
   std::vector<double> advantage[2], disadvantage[2];
+  std::vector<double> belief;        // per state: sum over all windows of the given probability
   std::vector<double> ended;         // per state, log
   std::vector<uint32_t> ended_node;  // of the segment that ends best
 };
 
 // Error kInvalidInput: states x D^2 above 4e8, whose tables would take too long to make.
 Result<HsmmSurvivors> make_survivors(std::shared_ptr<const HsmmTables> tables);
-void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context = 0);
+// A new recording begins.
+void restart(HsmmSurvivors& survivors);
+// `probability`, one per state, is what is believed of this window now (the filter's answer): a
+// segment's confidence is its mean over the segment. Empty: segments have the confidence 0.
+void step(HsmmSurvivors& survivors, std::span<const double> log_emission, uint32_t context = 0,
+          std::span<const double> probability = {});
 // The recording ends (right-censored): the segments not committed yet.
 std::vector<Segment> finish(const HsmmSurvivors& survivors);
 

@@ -93,22 +93,50 @@ Stream start_stream(const Decider& decider, uint64_t seed) {
   return stream;
 }
 
+Result<Stream> start_recording(const Decider& decider, const SequenceOptions& options,
+                               size_t digits, uint64_t seed) {
+  if (decider.sequence == nullptr) {
+    return invalid_input(std::string(kBlockMember),
+                         "has no HSMM, so there is no state that lasts; fit one with graupel "
+                         "calibrate --hsmm or graupel hsmm");
+  }
+  const Emission& emission = decider.sequence->model.emission;
+  if (emission.use != EmissionUse::kPosteriors && digits != emission.levels.size()) {
+    return invalid_input(std::string(kBlockMember),
+                         "its HSMM reads " + std::to_string(emission.levels.size()) +
+                             " FSQ digits, the network gives " + std::to_string(digits) +
+                             ": fit it again on this bundle");
+  }
+  Stream stream = start_stream(decider, seed);
+  TRY_ASSIGN(stream.sequence, start_sequence(decider.sequence, options));
+  return stream;
+}
+
+void restart_recording(Stream& stream) {
+  if (stream.sequence) restart(*stream.sequence);
+}
+
 StreamDecision decide_next(const Decider& decider, std::span<const float> logits,
-                           std::optional<int64_t> group, Stream& stream) {
+                           std::optional<int64_t> group, Stream& stream,
+                           std::span<const int64_t> digits, uint32_t context) {
   const Block& block = decider.block;
-  WindowContext context;
-  context.group = group;
-  context.number = stream.windows++;
+  WindowContext known;
+  known.group = group;
+  known.number = stream.windows++;
   // Until a true class is told, the sets are the block's own.
   if (block.adaptive && stream.adaptive.windows > 0) {
-    context.threshold = adaptive_threshold(*block.adaptive, stream.adaptive);
+    known.threshold = adaptive_threshold(*block.adaptive, stream.adaptive);
   }
   StreamDecision result;
-  result.decision = decide_window(decider, logits, context, stream.workspace);
+  result.decision = decide_window(decider, logits, known, stream.workspace);
   if (block.drift && result.decision.finite) {
     observe_drift(*block.drift, 1.0 - result.decision.probability, stream.drift);
     result.log_wealth = stream.drift.log_wealth;
     result.drift_alarm = stream.drift.alarm;
+  }
+  if (stream.sequence) {
+    result.sequence = step(*stream.sequence, result.decision.probabilities, result.decision.finite,
+                           digits, context);
   }
   return result;
 }

@@ -7,6 +7,8 @@
 // any length needs the same memory and stays exact.
 // Idea, adaptive: raise alpha a little after every window whose set held its true class, lower it
 // after a miss (adaptive conformal inference): the share of misses tends to alpha whatever happens.
+// Idea, state: a stream whose windows are one recording in order also follows the HSMM
+// (sequence.h). Only who says so gets it: windows in any order have no state.
 // Reference: Vovk, Gammerman, Shafer 2005 and Vovk et al. 2021 (Simple Jumper, Shiryaev-Roberts);
 // Gibbs and Candes 2021. Test: stream_test.cc.
 #pragma once
@@ -18,6 +20,7 @@
 
 #include "decide/block.h"
 #include "decide/decider.h"
+#include "decide/sequence.h"
 
 namespace graupel::decide {
 
@@ -61,20 +64,32 @@ struct Stream {
   Workspace workspace;
   DriftState drift;
   AdaptiveState adaptive;
+  std::optional<Sequence> sequence;  // only if its windows are one recording in order
   uint64_t windows = 0;
 };
 
+// Windows in any order: no HSMM.
 Stream start_stream(const Decider& decider, uint64_t seed = 1);
+// Windows of one recording in order. `digits`: how many FSQ digits decide_next will be given, 0 for
+// none. Errors kInvalidInput: the block has no HSMM, or one that reads digits that are not given;
+// those of start_sequence.
+Result<Stream> start_recording(const Decider& decider, const SequenceOptions& options,
+                               size_t digits = 0, uint64_t seed = 1);
+// The next window is of another recording. What drift and adaptive sets have seen stays.
+void restart_recording(Stream& stream);
 
 struct StreamDecision {
   Decision decision;
   double log_wealth = 0.0;  // of the drift martingale; 0 if the block has none
   bool drift_alarm = false;
+  std::optional<SequenceAnswer> sequence;  // of a stream made by start_recording
 };
-// decide_window with the stream's adaptive threshold (if the block has scores for one) and drift
-// test. No allocation.
+// decide_window with the stream's adaptive threshold (if the block has scores for one), drift test
+// and HSMM, which reads `digits` (FSQ, first dimension first) where it was fitted on them. No
+// allocation, save for segments committed early.
 StreamDecision decide_next(const Decider& decider, std::span<const float> logits,
-                           std::optional<int64_t> group, Stream& stream);
+                           std::optional<int64_t> group, Stream& stream,
+                           std::span<const int64_t> digits = {}, uint32_t context = 0);
 // Tells the stream the true class of the window decided last.
 void tell_truth(const Decider& decider, int64_t true_class, const Decision& decision,
                 Stream& stream);

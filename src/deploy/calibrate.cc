@@ -24,6 +24,7 @@ using validate::Judgement;
 // Logits of the plan and of the float halves, with labels and groups.
 struct Answers {
   Predictions int8, exact;
+  std::vector<int64_t> digits;  // FSQ, [windows, levels]; empty without
 };
 
 Result<std::vector<float>> logits_of(const Tensor& tensor, size_t windows, size_t classes) {
@@ -58,6 +59,12 @@ Result<Answers> answers_of(const bundle::Bundle& bundle, const Windows& windows,
   answers.int8.labels = answers.exact.labels = windows.labels->to_int64s();
   answers.int8.groups = answers.exact.groups = groups;
   TRY_ASSIGN(answers.int8.logits, logits_of(outputs[output], count, classes));
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (plan.outputs[i].role != run::Role::kFsqDigits) continue;
+    for (const double digit : outputs[i].to_doubles()) {
+      answers.digits.push_back(std::llround(digit));
+    }
+  }
   TRY_ASSIGN(const Halves halves, float_halves(bundle));
   using Named = std::map<std::string, Tensor>;
   TRY_ASSIGN(const Named exact, evaluate_halves(halves, windows.model));
@@ -161,6 +168,14 @@ void judge_all(Calibrated& result, const std::vector<validate::Bar>& bars) {
               *result.codes->accuracy_unrounded - *result.codes->accuracy_float,
               fmt::format("without rounding {:.2f}%, with {:.2f}%",
                           *result.codes->accuracy_unrounded, *result.codes->accuracy_float));
+  }
+  if (result.hsmm) {
+    const calibrate::HsmmScores& judged = result.hsmm->judged;
+    const double worse = std::min(judged.filter_accuracy, judged.path_accuracy);
+    judge.say("hsmm_accuracy_drop", 100.0 * (judged.argmax_accuracy - worse),
+              fmt::format("each window alone {:.2f}%, HSMM online {:.2f}%, offline {:.2f}%",
+                          100.0 * judged.argmax_accuracy, 100.0 * judged.filter_accuracy,
+                          100.0 * judged.path_accuracy));
   }
   judge.say("set_agreement", result.set_agreement_percent,
             fmt::format("{} windows", result.sets.count));
@@ -266,6 +281,31 @@ std::vector<decide::Measured> measured_of(const Calibrated& result) {
           {"set_agreement", result.set_agreement_percent / 100.0}};
 }
 
+// The HSMM that was asked for, or the one fitted earlier.
+Result<void> follow_durations(Calibrated& result, const Answers& answers,
+                              const bundle::Bundle& bundle, const CalibrateOptions& options) {
+  if (options.hsmm) {
+    HsmmInput input{answers.int8, answers.digits, {}, result.labels};
+    if (result.codes) input.levels = result.codes->fsq.levels;
+    TRY_ASSIGN(result.hsmm,
+               fit_durations(*options.hsmm, input, result.split, result.block.confidence));
+    TRY_ASSIGN(result.block.hsmm, decide::format_hsmm(result.hsmm->fit.model));
+    const std::vector<std::string>& notes = result.hsmm->fit.model.notes;
+    for (const std::string& text : notes) result.warnings.push_back("HSMM: " + text);
+    return ok();
+  }
+  const auto earlier = bundle.members.find(std::string(decide::kBlockMember));
+  if (earlier == bundle.members.end()) return ok();
+  TRY_ASSIGN(const decide::Block old, decide::parse_block(earlier->second));
+  result.block.hsmm = old.hsmm;
+  if (!old.hsmm.empty() && old.confidence != result.block.confidence) {
+    result.warnings.push_back(
+        "the HSMM fitted earlier stays, and was fitted on probabilities scaled otherwise: fit it "
+        "again (--hsmm, or graupel hsmm)");
+  }
+  return ok();
+}
+
 decide::Provenance provenance_of(const Calibrated& result, const bundle::Bundle& bundle,
                                  const CalibrateOptions& options) {
   decide::Provenance provenance;
@@ -323,6 +363,7 @@ std::vector<validate::Bar> calibrate_bars() {
       {"int8_accuracy_drop", "accuracy lost by INT8", "points", kAtMost, 0.5},
       // Wider: the network was trained with its rounding, so without it is another network.
       {"fsq_accuracy_drop", "accuracy lost by FSQ's rounding", "points", kAtMost, 1},
+      {"hsmm_accuracy_drop", "accuracy lost by the HSMM", "points", kAtMost, 0},
       {"set_agreement", "INT8 and float give the same set", "%", kAtLeast, 99},
   };
 }
@@ -357,15 +398,10 @@ Result<Calibrated> calibrate(bundle::Bundle& bundle, const Windows& windows,
       result.warnings.push_back(warning);
     }
   }
+  TRY(follow_durations(result, answers, bundle, options));
   judge_all(result, bars);
   result.block.provenance = provenance_of(result, bundle, options);
   result.block.measured = measured_of(result);
-  // A model of durations fitted earlier stays.
-  const auto earlier = bundle.members.find(std::string(decide::kBlockMember));
-  if (earlier != bundle.members.end()) {
-    TRY_ASSIGN(const decide::Block old, decide::parse_block(earlier->second));
-    result.block.hsmm = old.hsmm;
-  }
   TRY_ASSIGN(bundle.members[std::string(decide::kBlockMember)], decide::format_block(result.block));
   bundle.members["reports/calibrate.json"] = calibrated_json(result).dump(2) + "\n";
   bundle.manifest.stage = bundle::Stage::kCalibrated;

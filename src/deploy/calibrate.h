@@ -16,6 +16,7 @@
 #include "calibrate/metrics.h"
 #include "calibrate/split.h"
 #include "decide/block.h"
+#include "deploy/calibrate_hsmm.h"
 #include "deploy/codes.h"
 #include "deploy/json.h"
 #include "deploy/labelled.h"
@@ -32,7 +33,8 @@ struct CalibrateOptions {
   double adaptive_step = 0.005;
   double drift_alarm = 1000.0;
   double drift_run_length = 100000.0;
-  std::vector<std::string> bars;  // "id=limit"
+  std::vector<std::string> bars;    // "id=limit"
+  std::optional<HsmmRequest> hsmm;  // the windows are recordings: learn how long behaviours last
   // What the block's provenance says about the data.
   std::string data, data_sha256, labels_sha256;
 };
@@ -44,6 +46,18 @@ struct MethodNames {
 };
 // Error kInvalidInput names the flag and what it may be.
 Result<void> choose_methods(const MethodNames& names, CalibrateOptions& options);
+
+// What is said of the HSMM on the command line.
+struct HsmmNames {
+  bool wanted = false;
+  std::string recordings;  // file; empty: every run of one group is a recording
+  std::string emission = "posteriors";
+  int64_t hop_samples = 0;
+  double rate_hz = 0.0;
+};
+// Fills options.hsmm if it is wanted. Errors kInvalidInput: no hop; the file's; neither groups nor
+// recordings.
+Result<void> choose_hsmm(const HsmmNames& names, const Labelled& data, CalibrateOptions& options);
 
 struct Calibrated {
   decide::Block block;
@@ -57,13 +71,14 @@ struct Calibrated {
   double drift_log_wealth = 0.0;       // of the judge's windows in order
   bool drift_alarm = false;
   std::optional<Codes> codes;
+  std::optional<CalibratedHsmm> hsmm;
   std::vector<validate::Judgement> judgements;
   std::vector<std::string> warnings;
   std::vector<std::string> labels;  // names of the classes, or their numbers
 };
 
 // The bars with their default limits: ece, coverage_outside, scaling_accuracy_drop,
-// int8_accuracy_drop, fsq_accuracy_drop, set_agreement.
+// int8_accuracy_drop, fsq_accuracy_drop, hsmm_accuracy_drop, set_agreement.
 std::vector<validate::Bar> calibrate_bars();
 
 // Adds decide.json and reports/calibrate.json and sets the stage. `groups` has one number per

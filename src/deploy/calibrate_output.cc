@@ -227,6 +227,7 @@ Json calibrated_json(const Calibrated& result) {
   json["sets"] = sets_json(result);
   json["set_agreement_percent"] = result.set_agreement_percent;
   json["drift_log10_wealth"] = result.drift_log_wealth / std::log(10.0);
+  if (result.hsmm) json["hsmm"] = hsmm_json(*result.hsmm);
   if (result.codes) json["codes"] = codes_json(*result.codes);
   json["warnings"] = result.warnings;
   return json;
@@ -234,7 +235,8 @@ Json calibrated_json(const Calibrated& result) {
 
 std::string calibrated_text(const Calibrated& result) {
   return text_of(split_rows(result)) + "\n" + text_of(confidence_rows(result)) + "\n" +
-         text_of(set_rows(result)) + "\n";
+         text_of(set_rows(result)) + "\n" +
+         (result.hsmm ? text_of(hsmm_rows(*result.hsmm)) + "\n" : "");
 }
 
 void describe_data(const Labelled& data, const LabelledPaths& paths, CalibrateOptions& options) {
@@ -269,7 +271,12 @@ report::Report calibrate_report(const Calibrated& result, const bundle::Bundle& 
   report.bars = report_bars(result.judgements);
   report.listings = {{"Confidence", "On windows of the judge's part.", confidence_rows(result)},
                      {"Prediction sets", "", set_rows(result)}};
+  if (result.hsmm) {
+    report.listings.push_back(
+        {"Behaviour over time", "On the judge's part.", hsmm_rows(*result.hsmm)});
+  }
   add_figures(report, result);
+  if (result.hsmm) add_hsmm_figures(report, *result.hsmm);
   if (result.codes) add_codes(report, *result.codes);
   report.facts = split_rows(result);
   report.facts.emplace_back("data", result.block.provenance.data);

@@ -42,8 +42,8 @@ const Example& example() {
     const std::string calib = e.folder + "/calib.npy", bundle = e.folder + "/fsq.graupel";
     EXPECT_TRUE(data::write_npy(calib, people(100, 5, 200, 11).windows).ok());
     DeployOptions options;
-    options.model = kModels + "fsq_imu.onnx";
-    options.calibration = {calib, "", kModels + "fsq_imu.normalization.json"};
+    options.model = kModels + "fsq_imu_synthetic.onnx";
+    options.calibration = {calib, "", kModels + "fsq_imu_synthetic.normalization.json"};
     options.output = bundle;
     options.report = e.folder + "/report.html";
     options.validate.profile = {.warmup_runs = 1, .runs = 5, .seconds_limit = 0.1};
@@ -91,7 +91,7 @@ TEST(Calibrate, FitsOnSomePeopleAndJudgesOnOthers) {
                 block.provenance.judge_groups.size(),
             12u);
   EXPECT_LT(result.after.nll, result.before.nll);
-  EXPECT_EQ(result.judgements.size(), calibrate_bars().size());
+  EXPECT_EQ(result.judgements.size() + 1, calibrate_bars().size());  // no HSMM was asked for
   EXPECT_DOUBLE_EQ(result.scaled_accuracy, result.int8_accuracy);  // a temperature keeps the order
   ASSERT_TRUE(block.fsq && block.fsq->int8);
   EXPECT_EQ(block.fsq->levels, (std::vector<int64_t>{8, 6, 5, 5, 4}));
@@ -199,6 +199,77 @@ TEST(Calibrate, RefusesWhatWouldGiveASilentWrongNumber) {
   MethodNames names;
   names.method = "top-k";
   EXPECT_FALSE(choose_methods(names, options).ok());
+}
+
+// The same windows, each person's sorted by class: bouts of a few windows.
+Labelled in_bouts() {
+  data::SynthSet set = people(480, 12, 300, 12);
+  const std::vector<int64_t> labels = set.labels.to_int64s(), persons = set.subjects.to_int64s();
+  std::vector<size_t> order(labels.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(persons[a], labels[a]) < std::pair(persons[b], labels[b]);
+  });
+  const size_t each = set.windows.size() / order.size();
+  Tensor windows(DType::kFloat32, set.windows.shape());
+  std::vector<int64_t> sorted_labels, sorted_persons;
+  for (size_t i = 0; i < order.size(); ++i) {
+    const auto from = set.windows.data<float>().subspan(order[i] * each, each);
+    std::copy(from.begin(), from.end(),
+              windows.mutable_data<float>().begin() + static_cast<std::ptrdiff_t>(i * each));
+    sorted_labels.push_back(labels[order[i]]);
+    sorted_persons.push_back(persons[order[i]]);
+  }
+  const std::string folder = example().folder + "/bouts_";
+  const Shape shape = {static_cast<int64_t>(order.size())};
+  EXPECT_TRUE(data::write_npy(folder + "windows.npy", windows).ok());
+  EXPECT_TRUE(
+      data::write_npy(folder + "labels.npy", Tensor::of<int64_t>(shape, sorted_labels)).ok());
+  EXPECT_TRUE(
+      data::write_npy(folder + "people.npy", Tensor::of<int64_t>(shape, sorted_persons)).ok());
+  return load_labelled(example().bundle,
+                       {folder + "windows.npy", folder + "labels.npy", folder + "people.npy"})
+      .value();
+}
+
+TEST(Calibrate, LearnsHowLongBehavioursLastOnSomePeopleAndJudgesOnOthers) {
+  const Labelled data = in_bouts();
+  for (const char* emission : {"posteriors", "both"}) {
+    SCOPED_TRACE(emission);
+    CalibrateOptions options;
+    HsmmNames names;
+    names.wanted = true;
+    names.emission = emission;
+    names.rate_hz = 100.0;
+    const Result<void> no_hop = choose_hsmm(names, data, options);
+    EXPECT_NE(no_hop.error().message().find("--hop"), std::string::npos);
+    names.hop_samples = 50;
+    ASSERT_TRUE(choose_hsmm(names, data, options).ok());
+    bundle::Bundle bundle = example().bundle;
+    const Result<Calibrated> result = calibrate(bundle, data.windows, data.groups, options);
+    ASSERT_TRUE(result.ok()) << result.error().message();
+    const decide::Hsmm model = decide::parse_hsmm(result->block.hsmm).value();
+    EXPECT_EQ(decide::to_string(model.emission.use), emission);
+    EXPECT_EQ(result->hsmm->fit_recordings + result->hsmm->judged_recordings, 12u);
+    EXPECT_EQ(result->hsmm->judged.windows, result->split.judge.windows.size());
+    EXPECT_GT(result->hsmm->judged.path_accuracy, 0.5);
+    EXPECT_EQ(result->judgements.size(), calibrate_bars().size());
+    const std::string html = report::render_html(calibrate_report(*result, bundle));
+    EXPECT_NE(html.find("HSMM online"), std::string::npos);
+    EXPECT_NE(calibrated_text(*result).find("macro-F1"), std::string::npos);
+    EXPECT_TRUE(decide::make_decider(result->block, 10).ok());
+  }
+  CalibrateOptions options;
+  HsmmNames names;
+  names.wanted = true;
+  names.hop_samples = 50;
+  names.emission = "digits";
+  EXPECT_FALSE(choose_hsmm(names, data, options).ok());
+  names.emission = "codes";
+  Labelled nobody = data;
+  nobody.groups.clear();
+  EXPECT_NE(choose_hsmm(names, nobody, options).error().message().find("--recordings"),
+            std::string::npos);
 }
 
 TEST(Calibrate, TheReportHoldsThePictures) {

@@ -9,6 +9,8 @@
 
 #include "decide/decider.h"
 #include "decide/hsmm_filter.h"
+#include "decide/hsmm_survivors.h"
+#include "decide/sequence.h"
 
 namespace graupel::deploy {
 namespace {
@@ -45,41 +47,93 @@ std::vector<Segment> runs_of(const std::vector<double>& probability, size_t stat
   return decide::with_confidence(std::move(segments), probability, states);
 }
 
+// What a stream takes of each window, too. `silent` counts the windows that say nothing.
+std::vector<double> evidence_of(const decide::Hsmm& model, const Stretch& stretch,
+                                const std::vector<double>& probabilities, size_t& silent) {
+  const size_t states = model.states(), depth = model.emission.levels.size();
+  std::vector<double> evidence(probabilities.size());
+  const std::span<const double> rows(probabilities);
+  const std::span<const int64_t> digits(stretch.digits);
+  for (size_t t = 0; t < stretch.windows; ++t) {
+    const bool says =
+        decide::window_evidence(model.emission, rows.subspan(t * states, states), true,
+                                depth == 0 ? digits.first(0) : digits.subspan(t * depth, depth),
+                                std::span<double>(evidence).subspan(t * states, states));
+    silent += says ? 0 : 1;
+  }
+  return evidence;
+}
+
+// One stretch as the recursions read it.
+struct Seen {
+  std::shared_ptr<const decide::HsmmTables> tables;
+  std::span<const double> evidence;
+  std::span<const int32_t> contexts;
+
+  size_t windows() const { return evidence.size() / tables->states; }
+  std::span<const double> row(size_t t) const {
+    return evidence.subspan(t * tables->states, tables->states);
+  }
+  uint32_t context(size_t t) const {
+    return contexts.empty() ? 0 : static_cast<uint32_t>(contexts[t]);
+  }
+  decide::Observations all() const { return {evidence, contexts, decide::End::kOpen}; }
+};
+
 // The answers as they come in a stream. The last windows of a lag get what there is to know.
-Result<std::vector<double>> streamed(std::shared_ptr<const decide::HsmmTables> tables,
-                                     const std::vector<double>& emissions, size_t lag) {
-  const size_t states = tables->states, windows = emissions.size() / states;
-  const std::span<const double> rows(emissions);
-  TRY_ASSIGN(decide::HsmmFilter filter, decide::make_filter(tables, lag));
-  std::vector<double> out(emissions.size());
+Result<std::vector<double>> streamed(const Seen& seen, size_t lag) {
+  const size_t states = seen.tables->states, windows = seen.windows();
+  TRY_ASSIGN(decide::HsmmFilter filter, decide::make_filter(seen.tables, lag));
+  std::vector<double> out(seen.evidence.size());
   for (size_t t = 0; t < windows; ++t) {
-    decide::step(filter, rows.subspan(t * states, states));
+    decide::step(filter, seen.row(t), seen.context(t));
     if (t < lag) continue;
     const std::vector<double>& answer = lag == 0 ? filter.probability : filter.lagged;
     std::copy(answer.begin(), answer.end(),
               out.begin() + static_cast<std::ptrdiff_t>((t - lag) * states));
   }
   if (lag == 0) return out;
-  TRY_ASSIGN(const decide::Posterior whole,
-             decide::posterior(*tables, {rows, {}, decide::End::kOpen}));
+  TRY_ASSIGN(const decide::Posterior whole, decide::posterior(*seen.tables, seen.all()));
   const size_t open = windows > lag ? (windows - lag) * states : 0;
   std::copy(whole.probability.begin() + static_cast<std::ptrdiff_t>(open), whole.probability.end(),
             out.begin() + static_cast<std::ptrdiff_t>(open));
   return out;
 }
 
-Result<std::vector<Segment>> segments_of(std::shared_ptr<const decide::HsmmTables> tables,
-                                         const std::vector<double>& emissions,
-                                         const DecodeOptions& options) {
-  const decide::Observations seen{emissions, {}, decide::End::kOpen};
+// Segments as a stream gives them, each once nothing to come can change it.
+Result<void> commit(const Seen& seen, DecodedStretch& decoded, Timeline& timeline) {
+  TRY_ASSIGN(decide::HsmmFilter filter, decide::make_filter(seen.tables));
+  TRY_ASSIGN(decide::HsmmSurvivors survivors, decide::make_survivors(seen.tables));
+  for (size_t t = 0; t < seen.windows(); ++t) {
+    decide::step(filter, seen.row(t), seen.context(t));
+    decide::step(survivors, seen.row(t), seen.context(t), filter.probability);
+    for (const Segment& segment : survivors.committed) {
+      decoded.segments.push_back(segment);
+      decoded.delays.push_back(static_cast<int64_t>(t - (segment.start + segment.length - 1)));
+    }
+  }
+  for (const Segment& segment : decide::finish(survivors)) {
+    decoded.segments.push_back(segment);
+    decoded.delays.push_back(-1);
+  }
+  timeline.forced += survivors.forced;
+  return ok();
+}
+
+Result<void> find_segments(const Seen& seen, const DecodeOptions& options, DecodedStretch& decoded,
+                           Timeline& timeline) {
+  if (options.mode == DecodeMode::kCommit) return commit(seen, decoded, timeline);
   if (options.mode == DecodeMode::kOffline) {
-    TRY_ASSIGN(decide::Path path, decide::viterbi(*tables, seen));
-    TRY_ASSIGN(const decide::Posterior whole, decide::posterior(*tables, seen));
-    return decide::with_confidence(std::move(path.segments), whole.probability, tables->states);
+    TRY_ASSIGN(decide::Path path, decide::viterbi(*seen.tables, seen.all()));
+    TRY_ASSIGN(const decide::Posterior whole, decide::posterior(*seen.tables, seen.all()));
+    decoded.segments =
+        decide::with_confidence(std::move(path.segments), whole.probability, seen.tables->states);
+    return ok();
   }
   const size_t lag = options.mode == DecodeMode::kLag ? options.lag : 0;
-  TRY_ASSIGN(const std::vector<double> answers, streamed(tables, emissions, lag));
-  return runs_of(answers, tables->states);
+  TRY_ASSIGN(const std::vector<double> answers, streamed(seen, lag));
+  decoded.segments = runs_of(answers, seen.tables->states);
+  return ok();
 }
 
 void compare(const Stretch& stretch, const std::vector<double>& probabilities,
@@ -97,20 +151,52 @@ void compare(const Stretch& stretch, const std::vector<double>& probabilities,
 }
 
 // The model for the recordings' hop, and what has to be said about it.
-Result<decide::Hsmm> model_for(const decide::Hsmm& model, const Recordings& recordings,
-                               std::vector<std::string>& notes) {
-  if (model.rate_hz > 0.0 && recordings.rate_hz > 0.0 && model.rate_hz != recordings.rate_hz) {
-    return invalid_input("--rate", fmt::format("is {:g} Hz, the HSMM was fitted on windows of "
-                                               "{:g} Hz",
-                                               recordings.rate_hz, model.rate_hz));
+Result<std::shared_ptr<const decide::SequenceModel>> model_for(const decide::Hsmm& model,
+                                                               const Recordings& recordings,
+                                                               std::vector<std::string>& notes) {
+  TRY_ASSIGN(auto made,
+             decide::make_sequence_model(model, recordings.hop_samples, recordings.rate_hz));
+  if (made->rescaled) {
+    notes.push_back(
+        fmt::format("the HSMM was fitted at a hop of {} samples; its durations and the "
+                    "weight of a window are rescaled to {}",
+                    model.hop_samples, recordings.hop_samples));
   }
-  if (model.hop_samples == 0 || model.hop_samples == recordings.hop_samples) return model;
-  notes.push_back(
-      fmt::format("the HSMM was fitted at a hop of {} samples; its durations and the "
-                  "weight of a window are rescaled to {}",
-                  model.hop_samples, recordings.hop_samples));
-  return decide::rescaled(
-      model, static_cast<double>(recordings.hop_samples) / static_cast<double>(model.hop_samples));
+  return made;
+}
+
+Result<void> check_fits(const decide::Hsmm& model, const Recordings& recordings) {
+  const size_t depth = model.emission.levels.size(), contexts = model.transitions.size();
+  if (depth != 0 && depth != recordings.digits) {
+    return invalid_input("HSMM", fmt::format("reads {} FSQ digits, the network gives {}; fit it "
+                                             "again on this bundle",
+                                             depth, recordings.digits));
+  }
+  if (contexts > 1 && recordings.contexts == 0) {
+    return invalid_input("--contexts", fmt::format("is needed: the HSMM's transitions depend on "
+                                                   "one of {} contexts per window",
+                                                   contexts));
+  }
+  if (recordings.contexts > contexts) {
+    return invalid_input("--contexts", fmt::format("goes up to {}, the HSMM knows {} contexts",
+                                                   recordings.contexts - 1, contexts));
+  }
+  return ok();
+}
+
+// FSQ levels for a model that reads codes; none for one that does not.
+Result<std::vector<int64_t>> levels_read(decide::EmissionUse use, const decide::Block& block,
+                                         size_t digits) {
+  if (use == decide::EmissionUse::kPosteriors) return std::vector<int64_t>();
+  if (digits == 0) {
+    return invalid_input("--emission", "asks for FSQ codes, and this network gives none");
+  }
+  if (!block.fsq || block.fsq->levels.size() != digits) {
+    return invalid_input(std::string(decide::kBlockMember),
+                         "does not say how many levels the FSQ digits have: run graupel calibrate "
+                         "on this bundle first");
+  }
+  return block.fsq->levels;
 }
 
 }  // namespace
@@ -124,9 +210,10 @@ Result<BundleHsmm> bundle_hsmm(const std::string& path) {
     TRY_ASSIGN(hsmm.block, decide::parse_block(found->second));
   }
   if (hsmm.block.hsmm.empty()) {
-    return invalid_input(path,
-                         "has no HSMM, so there is no knowledge of how long behaviours last; "
-                         "fit one: graupel hsmm BUNDLE RECORDING --hop N");
+    return invalid_input(
+        path,
+        "has no HSMM, so there is no knowledge of how long behaviours last; "
+        "fit one: graupel calibrate --hsmm, or graupel hsmm BUNDLE RECORDING --hop N");
   }
   TRY_ASSIGN(hsmm.model, decide::parse_hsmm(hsmm.block.hsmm));
   return hsmm;
@@ -142,8 +229,8 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   timeline.window_s =
       timeline.seconds ? static_cast<double>(recordings.window_samples) / recordings.rate_hz : 1.0;
   timeline.notes = recordings.notes;
-  TRY_ASSIGN(const decide::Hsmm model, model_for(hsmm.model, recordings, timeline.notes));
-  const size_t states = model.states();
+  TRY_ASSIGN(const auto sequence, model_for(hsmm.model, recordings, timeline.notes));
+  const size_t states = sequence->tables->states;
   if (states != recordings.classes) {
     return invalid_input("HSMM", fmt::format("has {} states, the network {} classes; fit it again",
                                              states, recordings.classes));
@@ -151,22 +238,22 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   for (size_t s = 0; s < states; ++s) {
     timeline.labels.push_back(s < labels.size() ? labels[s] : fmt::format("class {}", s));
   }
-  if (model.emission.use != decide::EmissionUse::kPosteriors) {
-    return unsupported("HSMM",
-                       "reads FSQ codes, which decode does not give it; fit one on "
-                       "posteriors");
-  }
-  TRY_ASSIGN(decide::HsmmTables made, decide::make_hsmm_tables(model));
-  const auto tables = std::make_shared<const decide::HsmmTables>(std::move(made));
+  TRY(check_fits(sequence->model, recordings));
+  size_t silent = 0;
   for (const Stretch& stretch : recordings.stretches) {
     const std::vector<double> probabilities =
         probabilities_of(hsmm.block.confidence, stretch, states);
-    TRY_ASSIGN(const std::vector<double> emissions,
-               decide::log_emissions(model, probabilities, {}, stretch.windows));
-    DecodedStretch decoded{stretch.subject, stretch.start_s, stretch.windows, {}};
-    TRY_ASSIGN(decoded.segments, segments_of(tables, emissions, options));
+    const std::vector<double> evidence =
+        evidence_of(sequence->model, stretch, probabilities, silent);
+    DecodedStretch decoded{{}, stretch.subject, stretch.start_s, stretch.windows, {}, {}};
+    const Seen seen{sequence->tables, evidence, stretch.contexts};
+    TRY(find_segments(seen, options, decoded, timeline));
     compare(stretch, probabilities, decoded.segments, states, timeline);
     timeline.stretches.push_back(std::move(decoded));
+  }
+  if (silent > 0) {
+    timeline.notes.push_back(fmt::format(
+        "{} windows have FSQ digits outside the model's levels: they say nothing", silent));
   }
   const double labelled = std::max(1.0, static_cast<double>(timeline.labelled_windows));
   timeline.accuracy /= labelled;
@@ -174,8 +261,8 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   return timeline;
 }
 
-Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& recordings,
-                                    FitBy by) {
+Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& recordings, FitBy by,
+                                    decide::EmissionUse use) {
   const std::string name(decide::kBlockMember);
   decide::Block block;
   block.classes = static_cast<int64_t>(recordings.classes);
@@ -192,6 +279,9 @@ Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& re
   options.window_samples = recordings.window_samples;
   options.hop_samples = recordings.hop_samples;
   options.rate_hz = recordings.rate_hz;
+  options.contexts = std::max<size_t>(1, recordings.contexts);
+  options.use = use;
+  TRY_ASSIGN(options.levels, levels_read(use, block, recordings.digits));
   std::vector<calibrate::Recording> all;
   for (const Stretch& stretch : recordings.stretches) {
     if (by == FitBy::kLabels && !stretch.labelled()) {
@@ -204,6 +294,8 @@ Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& re
     one.group = stretch.subject;
     one.probabilities = probabilities_of(block.confidence, stretch, recordings.classes);
     if (by == FitBy::kLabels) one.labels = stretch.labels;
+    if (!options.levels.empty()) one.digits = stretch.digits;
+    one.contexts = stretch.contexts;
   }
   TRY_ASSIGN(calibrate::HsmmFit fit, by == FitBy::kLabels
                                          ? calibrate::fit_hsmm(all, options)

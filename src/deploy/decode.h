@@ -15,8 +15,9 @@
 
 namespace graupel::deploy {
 
-// What a window's answer may know: the whole recording, `lag` windows more, or only the past.
-enum class DecodeMode { kOffline, kLag, kFilter };
+// What a window's answer may know: the whole recording; `lag` windows more; only the past; or as
+// many windows more as it takes until nothing to come can change it.
+enum class DecodeMode { kOffline, kLag, kFilter, kCommit };
 
 struct DecodeOptions {
   DecodeMode mode = DecodeMode::kOffline;
@@ -24,10 +25,14 @@ struct DecodeOptions {
 };
 
 struct DecodedStretch {
+  std::string name;  // shown in the ribbon; empty: the subject's number
   int64_t subject = 0;
   double start_s = 0.0;
   size_t windows = 0;
   std::vector<decide::Segment> segments;
+  // kCommit: per segment, windows from its last one until it was final; -1: only the end of the
+  // stretch made it so.
+  std::vector<int64_t> delays;
 };
 
 struct Timeline {
@@ -35,6 +40,7 @@ struct Timeline {
   std::vector<std::string> labels;  // of the states
   DecodeMode mode = DecodeMode::kOffline;
   size_t lag = 0;
+  uint64_t forced = 0;  // kCommit: times the memory was full and the best survivor decided
   double hop_s = 0.0, window_s = 0.0;  // in windows if the rate is not known
   bool seconds = true;
   std::vector<std::string> notes;
@@ -62,7 +68,9 @@ std::string timeline_svg(const Timeline& timeline);
 // Fits an HSMM on the recordings and puts it into the bundle's decide.json, which is made if there
 // is none (then with the plain softmax). `unlabelled`: by EM.
 enum class FitBy { kLabels, kEm };
-Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& recordings, FitBy by);
+// `use`: what of a window the model reads. Codes need the block's FSQ part, which calibrate makes.
+Result<calibrate::HsmmFit> add_hsmm(bundle::Bundle& bundle, const Recordings& recordings, FitBy by,
+                                    decide::EmissionUse use = decide::EmissionUse::kPosteriors);
 std::string fit_text(const calibrate::HsmmFit& fit, const std::vector<std::string>& labels);
 Json fit_json(const calibrate::HsmmFit& fit);
 

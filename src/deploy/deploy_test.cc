@@ -47,10 +47,10 @@ class Deploy : public testing::Test {
     ASSERT_TRUE(data::write_npy(path(name + "_labels.npy"), set->labels).ok());
   }
 
-  DeployOptions imu_options(const std::string& model = "fsq_imu.onnx") const {
+  DeployOptions imu_options(const std::string& model = "fsq_imu_synthetic.onnx") const {
     DeployOptions options;
     options.model = kModels + model;
-    options.calibration = {path("calib.npy"), "", kModels + "fsq_imu.normalization.json"};
+    options.calibration = {path("calib.npy"), "", kModels + "fsq_imu_synthetic.normalization.json"};
     options.validation = {path("val.npy"), path("val_labels.npy"), ""};
     options.validate.profile = {.warmup_runs = 2, .runs = 20, .seconds_limit = 1.0};
     return options;
@@ -420,7 +420,7 @@ TEST_F(Deploy, AChangedBundleFileFailsReadBack) {
 }
 
 TEST_F(Deploy, ProfileIsJudged) {
-  const Result<Parsed> parsed = parse(kModels + "fsq_imu.onnx", ParseOptions());
+  const Result<Parsed> parsed = parse(kModels + "fsq_imu_synthetic.onnx", ParseOptions());
   ASSERT_TRUE(parsed.ok());
   Result<bundle::Bundle> bundle = to_bundle(*parsed);
   ASSERT_TRUE(bundle.ok());
@@ -441,10 +441,10 @@ TEST_F(Deploy, ProfileIsJudged) {
 }
 
 TEST_F(Deploy, CheckNamesNodesThatHaveNone) {
-  const Result<std::string> bytes = read_file(kModels + "fsq_imu.onnx");
-  const Result<ir::Graph> graph = onnx::read_model(kModels + "fsq_imu.onnx");
+  const Result<std::string> bytes = read_file(kModels + "fsq_imu_synthetic.onnx");
+  const Result<ir::Graph> graph = onnx::read_model(kModels + "fsq_imu_synthetic.onnx");
   ASSERT_TRUE(bytes.ok() && graph.ok());
-  const Result<Loaded> named = load(kModels + "fsq_imu.onnx", onnx::ReadOptions());
+  const Result<Loaded> named = load(kModels + "fsq_imu_synthetic.onnx", onnx::ReadOptions());
   ASSERT_TRUE(named.ok());
   EXPECT_TRUE(named->facts.unnamed_nodes.empty());
   // The standard's own node tests name no node.

@@ -10,7 +10,7 @@ namespace {
 
 TEST(Doctor, SaysWhatIsThereAndWhatForItIsNeeded) {
   const std::vector<Diagnosis> rows = examine_machine();
-  ASSERT_EQ(rows.size(), 8u);
+  ASSERT_EQ(rows.size(), 9u);
   EXPECT_EQ(rows[0].what, "CPU engine");
   EXPECT_TRUE(rows[0].found && rows[0].required);
   EXPECT_NE(rows[0].detail.find("scalar"), std::string::npos) << rows[0].detail;

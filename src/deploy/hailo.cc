@@ -10,14 +10,12 @@
 #include "base/text.h"
 #include "data/npy.h"
 #include "deploy/stages.h"
-#include "hailo/hef_header.h"
 #include "hailo/script_check.h"
 
 namespace graupel::deploy {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr size_t kHefLimitBytes = 10'000'000;
 
 // The nodes that make the outputs of the device part, each once.
 std::vector<std::string> end_nodes(const ir::Graph& device) {
@@ -123,35 +121,6 @@ Result<HailoJob> hailo_job(const bundle::Bundle& bundle, const HailoOptions& opt
   }
   job.inputs[hailo::kScriptFile] = hailo::format_script(script);
   return result;
-}
-
-Result<std::vector<hailo::Finding>> adopt_hef(bundle::Bundle& bundle, const std::string& bytes,
-                                              const AdoptOptions& options) {
-  TRY_ASSIGN(const hailo::HefHeader header, hailo::read_hef_header(bytes));
-  std::string target = options.target;
-  const Json& provenance = bundle.manifest.provenance;
-  if (target.empty() && provenance.contains("target") && provenance["target"].is_string()) {
-    target = provenance["target"].get<std::string>();
-  }
-  if (header.device != target) {
-    return invalid_input("", fmt::format("is a HEF for {}, but {} was asked for; compile it again "
-                                         "with --hw-arch {}",
-                                         header.device, target, target));
-  }
-  std::vector<hailo::Finding> findings;
-  if (bytes.size() >= kHefLimitBytes) {
-    findings.push_back({hailo::Severity::kWarning, "hef-size", "model.hef",
-                        fmt::format("has {} bytes; the bar is below 10 MB", bytes.size()),
-                        "a smaller network, or compression"});
-  }
-  bundle.members["model.hef"] = bytes;
-  bundle.manifest.provenance["hef"] = {
-      {"made_by", options.made_by},
-      {"target", target},
-      {"compiler", clean_utf8(header.compiler_version)},
-      {"log_compiler", clean_utf8(options.compiler)},
-      {"device_onnx_sha256", bundle::sha256_hex(bundle.members["device.onnx"])}};
-  return findings;
 }
 
 nlohmann::ordered_json hailo_findings_json(const std::vector<hailo::Finding>& findings) {

@@ -14,6 +14,7 @@
 #include "hailo/findings.h"
 #include "hailo/job.h"
 #include "hailo/make_script.h"
+#include "validate/bars.h"
 
 namespace graupel::deploy {
 
@@ -35,16 +36,24 @@ struct HailoJob {
 // script with errors, extra words the compiler does not have, no windows; those of the readers.
 Result<HailoJob> hailo_job(const bundle::Bundle& bundle, const HailoOptions& options);
 
+// What the HEF itself tells: errors in it, size, the compiler's simulated rate and latency.
+std::vector<validate::Bar> hef_bars();
+
 struct AdoptOptions {
   std::string target;    // empty: the one the bundle was parsed for
   std::string made_by;   // "compile" or "compile --hef", for provenance
   std::string compiler;  // what the log says its version is; may be empty
+  std::vector<validate::Bar> bars = hef_bars();
 };
-// Puts a HEF into the bundle as model.hef, with its provenance. The findings hold what speaks
-// against it: another device, 10 MB or more. Errors: those of hailo::read_hef_header; kInvalidInput
-// for a HEF of another device.
-Result<std::vector<hailo::Finding>> adopt_hef(bundle::Bundle& bundle, const std::string& bytes,
-                                              const AdoptOptions& options);
+struct Adopted {
+  std::vector<hailo::Finding> findings;
+  std::vector<validate::Judgement> judgements;  // of the bars, in their order
+};
+// Puts a HEF into the bundle as model.hef, with reports/hef.json and its provenance. Errors: those
+// of hef::read_hef; kInvalidInput for a HEF of another device, or whose streams are not those of
+// the bundle's device part. The bundle is unchanged then.
+Result<Adopted> adopt_hef(bundle::Bundle& bundle, const std::string& bytes,
+                          const AdoptOptions& options);
 
 nlohmann::ordered_json hailo_findings_json(const std::vector<hailo::Finding>& findings);
 nlohmann::ordered_json driven_json(const hailo::Driven& driven);

@@ -9,6 +9,8 @@
 #include "bundle/bundle.h"
 #include "data/npy.h"
 #include "data/statistics.h"
+#include "deploy/inspect_har.h"
+#include "hailo/har.h"
 #include "onnx/onnx.h"
 #include "run/plan.h"
 
@@ -121,6 +123,7 @@ Result<Json> describe(const std::string& path, const std::string& bytes,
   if (bytes.starts_with(std::string_view("\x01\x48\x45\x46", 4)) || path.ends_with(".hef")) {
     return inspect_hef(path, bytes, questions);
   }
+  if (hailo::looks_like_har(bytes) || path.ends_with(".har")) return inspect_har(bytes);
   TRY_ASSIGN(const onnx::ModelSummary summary, onnx::summarize_bytes(bytes));
   return describe_model(summary);
 }

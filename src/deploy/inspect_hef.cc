@@ -64,7 +64,9 @@ Json describe_group(const hef::Group& group) {
   return json;
 }
 
-Json describe(const hef::Hef& hef) {
+}  // namespace
+
+Json describe_hef(const hef::Hef& hef) {
   Json json = {{"kind", "hef"}, {"architecture", hef::arch_name(hef.arch)}};
   json["loads_on"] = hef::devices_for(hef.arch);
   json["compiler"] = hef.compiler_version;
@@ -87,6 +89,8 @@ Json describe(const hef::Hef& hef) {
   return json;
 }
 
+namespace {
+
 uint64_t count_of(const Json& shape) {
   uint64_t count = shape.is_array() && !shape.empty() ? 1 : 0;
   for (const Json& size : shape) {
@@ -95,6 +99,12 @@ uint64_t count_of(const Json& shape) {
     count = fits ? count * size.get<uint64_t>() : 0;
   }
   return count;
+}
+
+hef::PromisedStream promised_by(const Json& shape) {
+  hef::PromisedStream stream;
+  stream.values = count_of(shape);
+  return stream;
 }
 
 // What a metadata file beside the HEF says of its shapes, if there is one.
@@ -108,8 +118,8 @@ std::optional<hef::Promise> promise_beside(const std::string& path) {
     if (!json.is_object()) continue;
     hef::Promise promise;
     promise.source = name;
-    if (json.contains("input_shape")) promise.input_values = {count_of(json["input_shape"])};
-    if (json.contains("output_shape")) promise.output_values = {count_of(json["output_shape"])};
+    if (json.contains("input_shape")) promise.inputs = {promised_by(json["input_shape"])};
+    if (json.contains("output_shape")) promise.outputs = {promised_by(json["output_shape"])};
     return promise;
   }
   return std::nullopt;
@@ -133,20 +143,38 @@ std::map<std::string, std::pair<double, double>> ranges_of(const bundle::Bundle&
   return ranges;
 }
 
-uint64_t values_of(const ir::Value& value) {
-  // The first dimension is the batch, which a HEF does not have.
-  uint64_t count = 1;
-  for (const int64_t size : value.shape.value_or(Shape())) count *= static_cast<uint64_t>(size);
-  return count;
+// [N, C, H, W] and [N, C] are H x W x C and 1 x 1 x C on the device; of other ranks only the number
+// of values is known. The first dimension is the batch, which a HEF does not have.
+hef::PromisedStream promised_by(const ir::Value& value) {
+  hef::PromisedStream stream;
+  stream.name = value.name;
+  stream.values = 1;
+  std::vector<uint64_t> sizes;
+  for (const int64_t size : value.shape.value_or(Shape())) {
+    sizes.push_back(static_cast<uint64_t>(size));
+    stream.values *= static_cast<uint64_t>(size);
+  }
+  if (sizes.size() == 4) stream.shape = {sizes[2], sizes[3], sizes[1]};
+  if (sizes.size() == 2) stream.shape = {1, 1, sizes[1]};
+  return stream;
 }
 
-std::string producer_of(const ir::Graph& graph, ir::ValueId value) {
-  for (const ir::Node& node : graph.nodes) {
-    if (std::find(node.outputs.begin(), node.outputs.end(), value) != node.outputs.end()) {
-      return node.name;
-    }
+// The names a stream may bear: the tensor of an input and the nodes that read it, the node that
+// makes an output.
+std::vector<std::string> nodes_at(const ir::Graph& graph, ir::ValueId value,
+                                  hef::Direction direction) {
+  const ir::Uses uses = ir::find_uses(graph);
+  std::vector<std::string> names;
+  if (direction == hef::Direction::kOutput) {
+    const ir::NodeId maker = uses.producer[value.index()];
+    if (maker.valid()) names.push_back(graph.node(maker).name);
+    return names;
   }
-  return {};
+  names.push_back(graph.value(value).name);
+  for (const ir::NodeId reader : uses.readers[value.index()]) {
+    names.push_back(graph.node(reader).name);
+  }
+  return names;
 }
 
 void add_findings(const std::vector<hef::Finding>& findings, Json& json) {
@@ -197,22 +225,20 @@ Result<std::vector<hef::Finding>> judge_runtime(const hef::Hef& hef, const std::
 
 }  // namespace
 
-Result<hef::Promise> promise_of_bundle(const std::string& path) {
-  TRY_ASSIGN(const bundle::Bundle bundle, bundle::read_bundle(path));
-  const Result<ir::Graph> graph = member_graph(bundle, "device.onnx");
-  if (!graph.ok()) return Error(graph.error()).within(path);
+Result<hef::Promise> promise_of(const bundle::Bundle& bundle, const std::string& source) {
+  TRY_ASSIGN(const ir::Graph graph, member_graph(bundle, "device.onnx"));
   const std::map<std::string, std::pair<double, double>> ranges = ranges_of(bundle);
   hef::Promise promise;
-  promise.source = std::filesystem::path(path).filename().string();
-  for (const ir::ValueId input : graph->inputs) {
-    promise.input_values.push_back(values_of(graph->value(input)));
-    const auto range = ranges.find(graph->value(input).name);
-    if (range != ranges.end()) promise.input_ranges.push_back(range->second);
+  promise.source = source;
+  for (const ir::ValueId input : graph.inputs) {
+    promise.inputs.push_back(promised_by(graph.value(input)));
+    promise.inputs.back().nodes = nodes_at(graph, input, hef::Direction::kInput);
+    const auto range = ranges.find(graph.value(input).name);
+    if (range != ranges.end()) promise.inputs.back().range = range->second;
   }
-  if (promise.input_ranges.size() != promise.input_values.size()) promise.input_ranges.clear();
-  for (const ir::ValueId output : graph->outputs) {
-    promise.output_values.push_back(values_of(graph->value(output)));
-    promise.output_nodes.push_back(producer_of(*graph, output));
+  for (const ir::ValueId output : graph.outputs) {
+    promise.outputs.push_back(promised_by(graph.value(output)));
+    promise.outputs.back().nodes = nodes_at(graph, output, hef::Direction::kOutput);
   }
   return promise;
 }
@@ -220,7 +246,7 @@ Result<hef::Promise> promise_of_bundle(const std::string& path) {
 Result<Json> inspect_hef(const std::string& path, std::string_view bytes,
                          const HefQuestions& questions) {
   TRY_ASSIGN(const hef::Hef hef, hef::read_hef(bytes));
-  Json json = describe(hef);
+  Json json = describe_hef(hef);
   json["findings"] = Json::array();
   add_findings(hef::judge_hef(hef), json);
   const std::vector<std::string> devices = hef::devices_for(hef.arch);
@@ -241,7 +267,11 @@ Result<Json> inspect_hef(const std::string& path, std::string_view bytes,
     add_findings(hef::compare_with(hef, *beside), json);
   }
   if (!questions.against.empty()) {
-    TRY_ASSIGN(const hef::Promise promise, promise_of_bundle(questions.against));
+    TRY_ASSIGN(const bundle::Bundle bundle, bundle::read_bundle(questions.against));
+    const Result<hef::Promise> made =
+        promise_of(bundle, std::filesystem::path(questions.against).filename().string());
+    if (!made.ok()) return Error(made.error()).within(questions.against);
+    const hef::Promise& promise = *made;
     json["held_against"].push_back(promise.source);
     add_findings(hef::compare_with(hef, promise), json);
   }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "bundle/bundle.h"
 #include "hef/hef.h"
 
 namespace graupel::deploy {
@@ -17,9 +18,13 @@ struct HefQuestions {
   std::string hailort;  // "4.20" or "4.20.0": will this version read it; empty: any
 };
 
-// What the bundle's device part promises: sizes, input ranges (of optimize), end nodes.
-// Errors: those of reading the bundle; kInvalidInput if it has no device part.
-Result<hef::Promise> promise_of_bundle(const std::string& path);
+// What the bundle's device part promises: shapes, input ranges (of optimize), names of its first
+// and last nodes. `source` names the bundle in messages. Errors: kInvalidInput if it has no device
+// part, kCorrupt if that cannot be read.
+Result<hef::Promise> promise_of(const bundle::Bundle& bundle, const std::string& source);
+
+// Architecture, compiler, runtimes, groups, streams; no findings.
+nlohmann::ordered_json describe_hef(const hef::Hef& hef);
 
 // `path` is where `bytes` came from: NAME.metadata.json or model_metadata.json beside it is read
 // if there is one. {"kind":"hef",...,"findings":[{severity,id,where,message,fix}]}.

@@ -70,21 +70,29 @@ TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
 TEST(InspectHef, HoldsItAgainstABundle) {
   ParseOptions options;
   options.target = "hailo8";
-  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx";
+  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx";
   Result<Parsed> parsed = parse(model, options);
   ASSERT_TRUE(parsed.ok()) << parsed.error().message();
   const std::string path = testing::TempDir() + "inspect_hef.graupel";
   ASSERT_TRUE(bundle::write_bundle(path, *to_bundle(*parsed)).ok());
-  const Result<hef::Promise> promise = promise_of_bundle(path);
+  const Result<hef::Promise> promise =
+      promise_of(*bundle::read_bundle(path), "inspect_hef.graupel");
   ASSERT_TRUE(promise.ok()) << promise.error().message();
-  EXPECT_THAT(promise->input_values, testing::ElementsAre(1800));
-  ASSERT_EQ(promise->output_values.size(), 1u);
-  const uint64_t features = promise->output_values[0];
+  ASSERT_EQ(promise->inputs.size(), 1u);
+  EXPECT_THAT(promise->inputs[0].shape, testing::ElementsAre(2, 100, 9));
+  ASSERT_EQ(promise->outputs.size(), 1u);
+  const uint64_t features = promise->outputs[0].values;
+  EXPECT_THAT(promise->outputs[0].shape, testing::ElementsAre(1, 1, features));
   const HefQuestions questions{path, "", ""};
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features)), questions)),
               testing::IsEmpty());
   EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, {}, output(features + 1)), questions)),
               testing::ElementsAre("output_mismatch"));
+  hef::WrittenStream turned;
+  turned.height = 100;
+  turned.width = 2;
+  EXPECT_THAT(ids(*inspect_hef("x.hef", hef::sample_hef(2, turned, output(features)), questions)),
+              testing::ElementsAre("input_shape"));
   EXPECT_FALSE(inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", "", ""}).ok());
 }
 

@@ -15,7 +15,7 @@ namespace graupel::deploy {
 namespace {
 
 using Json = nlohmann::ordered_json;
-const std::string kModel = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx";
+const std::string kModel = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx";
 
 std::string file(const std::string& name, std::string_view bytes) {
   const std::string path =

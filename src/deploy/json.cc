@@ -120,6 +120,7 @@ void add_optimisation(const quantize::Quantized& quantized, Json& json) {
                      {"snr_before_db", finite_or_null(row.snr_before_db)},
                      {"snr_after_db", finite_or_null(row.snr_after_db)},
                      {"kept", row.kept},
+                     {"gain_in_standard_errors", finite_or_null(row.gain_in_errors)},
                      {"cost", row.cost}});
   }
 }

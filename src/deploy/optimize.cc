@@ -1,11 +1,14 @@
 // Stages 5 and 6: INT8 and the CPU plan. See stages.h. Test: deploy_test.cc.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compile/compile.h"
 #include "decide/block.h"
+#include "deploy/device_members.h"
+#include "deploy/encodings.h"
 #include "deploy/json.h"
 #include "deploy/stages.h"
 #include "onnx/onnx.h"
@@ -28,6 +31,31 @@ std::vector<std::string> rounded_outputs(const Halves& halves) {
 }
 
 namespace {
+
+// Scales of a file that was quantised already, and what becomes of them.
+Result<std::optional<quantize::LevelStep>> take_scales(const bundle::Bundle& bundle,
+                                                       const ir::Graph& device,
+                                                       quantize::QuantizeOptions& options) {
+  using MaybeStep = std::optional<quantize::LevelStep>;
+  const auto found = bundle.members.find("scales.json");
+  const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
+  if (found == bundle.members.end() || is_given) return MaybeStep();
+  Result<quantize::Encodings> scales = parse_encodings(found->second);
+  if (!scales.ok()) return std::move(scales).error().within("scales.json");
+  options.given = std::move(scales).value();
+  TRY_ASSIGN(const quantize::GivenUse use, quantize::judge_given(device, options.given));
+  quantize::LevelStep step;
+  step.kept = true;
+  step.what =
+      fmt::format("scales of the file for {} tensors and {} layers", use.tensors, use.layers);
+  if (!use.missing.empty()) {
+    step.what += fmt::format("; from the windows: {}", fmt::join(use.missing, ", "));
+  }
+  if (!use.unused.empty()) {
+    step.what += fmt::format("; not rounded here: {}", fmt::join(use.unused, ", "));
+  }
+  return MaybeStep(std::move(step));
+}
 
 Result<void> refuse_unfit(const std::vector<quantize::CalibrationFinding>& findings) {
   for (const quantize::CalibrationFinding& finding : findings) {
@@ -88,11 +116,19 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   TRY(refuse_unfit(result.calibration));
   quantize::QuantizeOptions own = options;
   own.host = halves.host;
+  own.groups = windows.groups;
+  TRY_ASSIGN(const std::optional<quantize::LevelStep> taken,
+             take_scales(bundle, halves.device, own));
   own.rounded_outputs = rounded_outputs(halves);
   TRY_ASSIGN(result.quantized, options.goals
                                    ? quantize::quantize_automatically(
                                          halves.device, *device_windows, own, *options.goals)
                                    : quantize::quantize(halves.device, *device_windows, own));
+  if (taken) {
+    quantize::LevelStep step = *taken;
+    step.snr_before_db = step.snr_after_db = result.quantized.output_snr_db;
+    result.quantized.steps.insert(result.quantized.steps.begin(), std::move(step));
+  }
   TRY_ASSIGN(bundle.members["device_int8.onnx"], onnx::format_model(result.quantized.graph));
   if (windows.normalization) {
     bundle.members[std::string(run::kNormalizationMember)] =
@@ -104,6 +140,7 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   report["calibration"] = calibration_json(result.calibration);
   bundle.members["reports/optimize.json"] = report.dump(2) + "\n";
   bundle.members.erase("cpu.plan");
+  drop_device_members(bundle);
   bundle.manifest.stage = bundle::Stage::kOptimized;
   bundle.manifest.provenance["optimize"] = {
       {"level", options.level},
@@ -135,6 +172,8 @@ Result<run::Plan> compile(bundle::Bundle& bundle) {
   }
   bundle.members["cpu.plan"] = std::move(bytes);
   bundle.manifest.stage = keeps ? bundle::Stage::kCalibrated : bundle::Stage::kCompiled;
+  // Parts that no device can be asked for are the CPU's; compile --hef says why.
+  static_cast<void>(write_device_members(bundle));
   return plan;
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "deploy/encodings.h"
 #include "deploy/json.h"
 #include "run/load.h"
 
@@ -89,6 +90,13 @@ Result<Parsed> parse(const std::string& path, const ParseOptions& options) {
   parsed.class_names = options.class_names;
   TRY_ASSIGN(parsed.target, check::load_target(options.target));
   const auto named = [&](Error error) { return std::move(error).within(path); };
+  if (quantize::is_qdq(parsed.original)) {
+    Result<quantize::Lifted> lifted = quantize::lift_qdq(parsed.original);
+    if (!lifted.ok()) return named(std::move(lifted).error());
+    parsed.original = std::move(lifted->graph);
+    parsed.scales = std::move(lifted->given);
+    parsed.scale_remarks = std::move(lifted->remarks);
+  }
 
   Result<simplify::Simplified> simplified = simplify::simplify(parsed.original, options.simplify);
   if (!simplified.ok()) return named(std::move(simplified).error());
@@ -100,6 +108,10 @@ Result<Parsed> parse(const std::string& path, const ParseOptions& options) {
   parsed.cut = std::move(cut).value();
   if (Result<void> proof = cut::prove_recombination(graph, parsed.cut); !proof.ok()) {
     return named(std::move(proof).error());
+  }
+  if (parsed.scales) {
+    const Result<quantize::GivenUse> use = quantize::judge_given(parsed.cut.device, *parsed.scales);
+    if (!use.ok()) return named(use.error());
   }
   loaded.facts.host_nodes = off_device(graph, parsed.cut);
   parsed.findings = check::check(graph, parsed.target, loaded.facts);
@@ -133,6 +145,7 @@ Result<bundle::Bundle> to_bundle(const Parsed& parsed) {
   if (!ir::live_nodes(parsed.cut.before).empty()) {
     TRY_ASSIGN(bundle.members["before.onnx"], onnx::format_model(parsed.cut.before));
   }
+  if (parsed.scales) bundle.members["scales.json"] = format_encodings(*parsed.scales);
   if (!parsed.class_names.empty()) {
     bundle.members[std::string(run::kLabelsMember)] = run::format_labels(parsed.class_names);
   }

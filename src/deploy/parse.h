@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "data/statistics.h"
 #include "ir/graph.h"
 #include "onnx/onnx.h"
+#include "quantize/lift_qdq.h"
 #include "simplify/simplify.h"
 
 namespace graupel::deploy {
@@ -38,6 +40,9 @@ struct Parsed {
   check::CheckReport findings;
   cut::Cut cut;
   std::vector<std::string> class_names;
+  // Of a file that is quantised already; `original` is then the float network in it.
+  std::optional<quantize::Encodings> scales;
+  std::vector<std::string> scale_remarks;
 };
 
 // Reads and simplifies only.
@@ -49,6 +54,7 @@ struct Loaded {
 };
 Result<Loaded> load(const std::string& path, const onnx::ReadOptions& options);
 
+// A file in QDQ format is taken apart: its scales are those that `optimize` uses.
 // Errors name the file and the node. kInternal if the recombined halves differ from the whole.
 Result<Parsed> parse(const std::string& path, const ParseOptions& options);
 
@@ -56,8 +62,8 @@ Result<Parsed> parse(const std::string& path, const ParseOptions& options);
 Result<check::CheckReport> check_file(const std::string& path, const check::Target& target,
                                       onnx::ReadOptions options, bool as_is);
 
-// Members device.onnx, host.onnx, before.onnx (if there is work in front of the device),
-// labels (if classes have names) and reports/parse.json.
+// Members scales.json (of a file in QDQ format), device.onnx, host.onnx, before.onnx (if there is
+// work in front of the device), labels (if classes have names) and reports/parse.json.
 Result<bundle::Bundle> to_bundle(const Parsed& parsed);
 
 }  // namespace graupel::deploy

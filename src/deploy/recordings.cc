@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "base/files.h"
 #include "data/npy.h"
 #include "data/windows.h"
+#include "decide/hsmm.h"
 #include "prepare/readers.h"
 #include "prepare/resample.h"
 #include "prepare/runs.h"
@@ -27,7 +29,8 @@ struct Signals {
 struct Answering {
   run::BundleEngine& loaded;
   size_t output = 0;
-  Shape window;  // channels, ..., samples
+  std::optional<size_t> digits;  // output with FSQ digits
+  Shape window;                  // channels, ..., samples
   Recordings out;
 
   size_t samples() const { return static_cast<size_t>(window.back()); }
@@ -50,6 +53,11 @@ Result<void> answer(Answering& a, std::span<const float> window, Stretch& stretc
   a.out.classes = logits.size();
   stretch.logits.insert(stretch.logits.end(), logits.data<float>().begin(),
                         logits.data<float>().end());
+  if (a.digits) {
+    const Tensor digits = run::output_tensor(a.loaded.engine, *a.digits);
+    a.out.digits = digits.size();
+    for (const double x : digits.to_doubles()) stretch.digits.push_back(std::llround(x));
+  }
   ++stretch.windows;
   return ok();
 }
@@ -185,8 +193,22 @@ Result<std::vector<int64_t>> numbers_in(const std::string& path, size_t expected
                                    to_string(tensor.dtype()), to_string(tensor.shape()), expected));
 }
 
-Result<void> take_windows(Answering& a, const Tensor& array, const std::string& labels_path,
-                          const std::string& groups_path) {
+Result<std::vector<int32_t>> contexts_in(Answering& a, const std::string& path, size_t count) {
+  TRY_ASSIGN(const std::vector<int64_t> numbers, numbers_in(path, count));
+  std::vector<int32_t> contexts;
+  for (const int64_t number : numbers) {
+    if (number < 0 || number >= static_cast<int64_t>(decide::kMaxContexts)) {
+      return invalid_input(path, fmt::format("window {} has the context {}; expected 0 to {}",
+                                             contexts.size(), number, decide::kMaxContexts - 1));
+    }
+    contexts.push_back(static_cast<int32_t>(number));
+    a.out.contexts = std::max(a.out.contexts, static_cast<size_t>(number) + 1);
+  }
+  return contexts;
+}
+
+Result<void> take_windows(Answering& a, const Tensor& array, const RecordingOptions& options,
+                          const std::string& labels_path, const std::string& groups_path) {
   const auto count = static_cast<size_t>(array.shape()[0]);
   const std::vector<double> values = array.to_doubles();
   const size_t each = values.size() / std::max<size_t>(1, count);
@@ -196,6 +218,10 @@ Result<void> take_windows(Answering& a, const Tensor& array, const std::string& 
   }
   if (!groups_path.empty()) {
     TRY_ASSIGN(groups, numbers_in(groups_path, count));
+  }
+  std::vector<int32_t> contexts;
+  if (!options.contexts.empty()) {
+    TRY_ASSIGN(contexts, contexts_in(a, options.contexts, count));
   }
   std::vector<float> window(each);
   for (size_t i = 0; i < count; ++i) {
@@ -209,6 +235,7 @@ Result<void> take_windows(Answering& a, const Tensor& array, const std::string& 
                    [](double x) { return static_cast<float>(x); });
     TRY(answer(a, window, a.out.stretches.back()));
     a.out.stretches.back().labels.push_back(labels[i]);
+    if (!contexts.empty()) a.out.stretches.back().contexts.push_back(contexts[i]);
   }
   return ok();
 }
@@ -229,14 +256,15 @@ Result<void> take_signals(Answering& a, const Tensor& array) {
   return ok();
 }
 
-Result<void> take_array(Answering& a, const std::string& path, const std::string& labels_path,
-                        const std::string& groups_path) {
+Result<void> take_array(Answering& a, const RecordingOptions& options,
+                        const std::string& labels_path, const std::string& groups_path) {
+  const std::string& path = options.path;
   TRY_ASSIGN(const Tensor array, data::read_npy(path));
   const Shape& shape = array.shape();
   const Shape& window = a.window;
   if (shape.size() == window.size() + 1 &&
       std::equal(window.begin(), window.end(), shape.begin() + 1)) {
-    return take_windows(a, array, labels_path, groups_path);
+    return take_windows(a, array, options, labels_path, groups_path);
   }
   if (shape.size() == window.size() && window.size() > 1 &&
       std::equal(window.begin(), window.end() - 1, shape.begin())) {
@@ -264,8 +292,11 @@ Result<Recordings> answer_recordings(run::BundleEngine& loaded, const RecordingO
                                      const std::string& groups_path) {
   const run::Plan& plan = run::plan_of(loaded.engine);
   const Shape input = plan.buffers[plan.inputs[0].buffer.index()].shape;
-  Answering a{loaded, 0, Shape(input.begin() + 1, input.end()), {}};
+  Answering a{loaded, 0, std::nullopt, Shape(input.begin() + 1, input.end()), {}};
   TRY_ASSIGN(a.output, run::logits_output(plan));
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (plan.outputs[i].role == run::Role::kFsqDigits) a.digits = i;
+  }
   a.out.window_samples = a.window.back();
   a.out.hop_samples = options.hop_samples > 0 ? options.hop_samples
                                               : std::max<int64_t>(1, a.out.window_samples / 2);
@@ -274,7 +305,10 @@ Result<Recordings> answer_recordings(run::BundleEngine& loaded, const RecordingO
     return invalid_input("--hop", "has to be 1 to 16777216 samples");
   }
   const std::string& path = options.path;
-  TRY(is_npy(path) ? take_array(a, path, labels_path, groups_path) : take_csv(a, options));
+  TRY(is_npy(path) ? take_array(a, options, labels_path, groups_path) : take_csv(a, options));
+  if (!options.contexts.empty() && a.out.contexts == 0) {
+    return invalid_input("--contexts", "goes with an .npy of windows, one number per window");
+  }
   if (a.out.stretches.empty()) {
     return invalid_input(
         path, fmt::format("has no whole window of {} samples without a gap{}", a.out.window_samples,

@@ -22,14 +22,17 @@ struct RecordingOptions {
   double rate_hz = 0.0;              // of the windows; 0: not known (a CSV needs it)
   int64_t hop_samples = 0;           // 0: half a window
   double gap_s = 0.25;               // longest gap to fill
+  std::string contexts;  // .npy: context of each window (whole numbers from 0), windows only
 };
 
 // Windows at a constant hop without a gap.
 struct Stretch {
   int64_t subject = 0;
-  double start_s = 0.0;         // time of its first sample in the recording
-  std::vector<float> logits;    // [windows, classes]
-  std::vector<int64_t> labels;  // per window: most of its readings; -1: none that is known
+  double start_s = 0.0;           // time of its first sample in the recording
+  std::vector<float> logits;      // [windows, classes]
+  std::vector<int64_t> labels;    // per window: most of its readings; -1: none that is known
+  std::vector<int64_t> digits;    // FSQ, [windows, Recordings::digits]
+  std::vector<int32_t> contexts;  // per window; empty: not known
   size_t windows = 0;
 
   bool labelled() const;  // every window is
@@ -38,6 +41,8 @@ struct Stretch {
 struct Recordings {
   std::vector<Stretch> stretches;
   size_t classes = 0;
+  size_t digits = 0;    // FSQ digits per window; 0: the network gives none
+  size_t contexts = 0;  // 1 more than the largest; 0: not known
   int64_t window_samples = 0, hop_samples = 0;
   double rate_hz = 0.0;            // 0: not known
   std::vector<std::string> notes;  // gaps, rows left out, stretches shorter than a window

@@ -41,7 +41,8 @@ struct Optimized {
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
                            const quantize::QuantizeOptions& options, const ir::Graph* original);
 
-// Adds cpu.plan. Decisions fitted on another plan are dropped.
+// Adds cpu.plan and, if a device can be asked for the device part, what runs beside it
+// (device_members.h). Decisions fitted on another plan are dropped.
 Result<run::Plan> compile(bundle::Bundle& bundle);
 
 // The plan of the device part alone (and of what runs in front of it), so that its outputs are

@@ -37,10 +37,14 @@ std::string noise_table(const quantize::Quantized& quantized) {
 
 std::string optimisation_tables(const quantize::Quantized& quantized) {
   std::string text;
+  if (!quantized.steps.empty()) {
+    text = fmt::format("{:>8}       {:>6}     {:>6}  {:<6}  {}\n", "before", "after", "t", "",
+                       "step, on windows held out");
+  }
   for (const quantize::LevelStep& step : quantized.steps) {
-    text += fmt::format("{:>8.2f} dB -> {:>6.2f} dB  {:<6}  {}{}{}\n", step.snr_before_db,
-                        step.snr_after_db, step.kept ? "kept" : "undone", step.what,
-                        step.cost.empty() ? "" : "; costs ", step.cost);
+    text += fmt::format("{:>8.2f} dB -> {:>6.2f} dB  {:>6.1f}  {:<6}  {}{}{}\n", step.snr_before_db,
+                        step.snr_after_db, step.gain_in_errors, step.kept ? "kept" : "undone",
+                        step.what, step.cost.empty() ? "" : "; costs ", step.cost);
   }
   if (!quantized.sensitivity.empty()) {
     text += fmt::format("\n{:>12}  {:>10}  {}\n", "KL, nats", "output dB",

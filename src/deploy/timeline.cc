@@ -31,6 +31,7 @@ Place place_of(const Timeline& timeline, const DecodedStretch& stretch, const Se
 
 std::string_view mode_name(DecodeMode mode) {
   if (mode == DecodeMode::kOffline) return "offline";
+  if (mode == DecodeMode::kCommit) return "commit";
   return mode == DecodeMode::kLag ? "lag" : "filter";
 }
 
@@ -59,6 +60,37 @@ std::vector<size_t> states_in(const Timeline& timeline) {
   return states;
 }
 
+// When a segment became final, after its last window; nothing in other modes.
+std::string final_after(const Timeline& timeline, const DecodedStretch& stretch, size_t i) {
+  if (stretch.delays.empty()) return "";
+  if (stretch.delays[i] < 0) return "  final at the end";
+  return fmt::format("  final +{:.2f}", static_cast<double>(stretch.delays[i]) * timeline.hop_s);
+}
+
+std::string delay_sentence(const Timeline& timeline) {
+  std::vector<int64_t> delays;
+  for (const DecodedStretch& stretch : timeline.stretches) {
+    for (const int64_t delay : stretch.delays) {
+      if (delay >= 0) delays.push_back(delay);
+    }
+  }
+  if (delays.empty()) return "";
+  std::sort(delays.begin(), delays.end());
+  const auto at = [&](double share) {
+    const auto last = static_cast<double>(delays.size() - 1);
+    return static_cast<double>(delays[static_cast<size_t>(std::llround(share * last))]) *
+           timeline.hop_s;
+  };
+  std::string text = fmt::format(
+      "{} segments were final {:.2f} {} after their last window (median), {:.2f} (95 %), "
+      "{:.2f} (at most)\n",
+      delays.size(), at(0.5), timeline.seconds ? "s" : "windows", at(0.95), at(1.0));
+  if (timeline.forced > 0) {
+    text += fmt::format("{} times the memory was full and the best way decided\n", timeline.forced);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string timeline_text(const Timeline& timeline) {
@@ -67,14 +99,16 @@ std::string timeline_text(const Timeline& timeline) {
   for (const DecodedStretch& stretch : timeline.stretches) {
     text += fmt::format("subject {}, from {:.2f} {}, {} windows\n", stretch.subject,
                         stretch.start_s, unit, stretch.windows);
-    for (const Segment& segment : stretch.segments) {
+    for (size_t i = 0; i < stretch.segments.size(); ++i) {
+      const Segment& segment = stretch.segments[i];
       const Place place = place_of(timeline, stretch, segment);
-      text += fmt::format("  {:>10.2f}  {:>9.2f} {}  {:<20} {:>7}{}\n", place.start, place.duration,
-                          unit, shortened(timeline.labels[segment.state], 20),
-                          percent(segment.confidence),
+      text += fmt::format("  {:>10.2f}  {:>9.2f} {}  {:<20} {:>7}{}{}\n", place.start,
+                          place.duration, unit, shortened(timeline.labels[segment.state], 20),
+                          percent(segment.confidence), final_after(timeline, stretch, i),
                           segment.cut_at_start || segment.cut_at_end ? "  at least" : "");
     }
   }
+  text += delay_sentence(timeline);
   if (timeline.labelled_windows > 0) {
     text += fmt::format("{} labelled windows: {} right, {} without the HSMM\n",
                         timeline.labelled_windows, percent(timeline.accuracy),
@@ -86,13 +120,15 @@ std::string timeline_text(const Timeline& timeline) {
 Json timeline_json(const Timeline& timeline) {
   Json root = {{"mode", mode_name(timeline.mode)}};
   if (timeline.mode == DecodeMode::kLag) root["lag_windows"] = timeline.lag;
+  if (timeline.mode == DecodeMode::kCommit) root["forced"] = timeline.forced;
   root["unit"] = timeline.seconds ? "s" : "windows";
   root["hop"] = timeline.hop_s;
   root["window"] = timeline.window_s;
   root["recordings"] = Json::array();
   for (const DecodedStretch& stretch : timeline.stretches) {
     Json segments = Json::array();
-    for (const Segment& segment : stretch.segments) {
+    for (size_t i = 0; i < stretch.segments.size(); ++i) {
+      const Segment& segment = stretch.segments[i];
       const Place place = place_of(timeline, stretch, segment);
       segments.push_back({{"start", place.start},
                           {"duration", place.duration},
@@ -103,6 +139,9 @@ Json timeline_json(const Timeline& timeline) {
                           {"confidence", segment.confidence},
                           {"cut_at_start", segment.cut_at_start},
                           {"cut_at_end", segment.cut_at_end}});
+      if (stretch.delays.empty()) continue;
+      const int64_t delay = stretch.delays[i];
+      segments.back()["final_after_windows"] = delay < 0 ? Json(nullptr) : Json(delay);
     }
     root["recordings"].push_back({{"subject", stretch.subject},
                                   {"start", stretch.start_s},
@@ -143,7 +182,8 @@ std::string timeline_svg(const Timeline& timeline) {
   const double height = legend + kRow * static_cast<double>(timeline.stretches.size()) + 10.0;
   std::string svg = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {0:.0f}\" width=\"1000\" "
-      "height=\"{0:.0f}\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"1000\" "
+      "height=\"{0:.0f}\" style=\"max-width:100%;height:auto\" font-family=\"sans-serif\" "
+      "font-size=\"12\">\n<rect width=\"1000\" "
       "height=\"{0:.0f}\" fill=\"#fff\"/>\n",
       height);
   for (size_t i = 0; i < used.size(); ++i) {
@@ -160,7 +200,9 @@ std::string timeline_svg(const Timeline& timeline) {
   for (const DecodedStretch& stretch : timeline.stretches) {
     const double length =
         static_cast<double>(stretch.windows - 1) * timeline.hop_s + timeline.window_s;
-    svg += fmt::format("<text x=\"8\" y=\"{:.0f}\">subject {}</text>\n", y + 16.0, stretch.subject);
+    svg += fmt::format("<text x=\"8\" y=\"{:.0f}\">{}</text>\n", y + 16.0,
+                       stretch.name.empty() ? fmt::format("subject {}", stretch.subject)
+                                            : html_escaped(stretch.name));
     for (const Segment& segment : stretch.segments) {
       const Place place = place_of(timeline, stretch, segment);
       svg += fmt::format(

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "base/files.h"
 #include "data/synth.h"
 #include "data/windows.h"
@@ -106,7 +108,17 @@ Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& grap
   using MaybeNormalization = std::optional<data::Normalization>;
   TRY_ASSIGN(MaybeNormalization normalization,
              load_normalization(options.normalization, set.windows));
-  return normalized_windows(std::move(set.windows), std::move(labels), std::move(normalization));
+  std::vector<int64_t> groups;
+  if (set.subjects) groups = set.subjects->to_int64s();
+  if (!options.groups.empty()) {
+    TRY_ASSIGN(const Tensor given, data::load_labels(options.groups, set.windows.shape()[0],
+                                                     std::numeric_limits<int64_t>::max()));
+    groups = given.to_int64s();
+  }
+  TRY_ASSIGN(Windows windows, normalized_windows(std::move(set.windows), std::move(labels),
+                                                 std::move(normalization)));
+  windows.groups = std::move(groups);
+  return windows;
 }
 
 }  // namespace graupel::deploy

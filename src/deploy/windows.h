@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/tensor.h"
@@ -18,12 +19,14 @@ struct WindowOptions {
   // How raw windows become what the model takes: "" (they are it already), "fit" (z-score measured
   // on these windows), or a normalization.json.
   std::string normalization;
+  std::string groups = {};  // who each window is of; optional; else the subjects the file carries
 };
 
 struct Windows {
-  Tensor raw;                    // float32 [N, C, ...] as recorded
-  Tensor model;                  // float32 [N, C, ...] as the model takes them
-  std::optional<Tensor> labels;  // int64 [N]
+  Tensor raw;                        // float32 [N, C, ...] as recorded
+  Tensor model;                      // float32 [N, C, ...] as the model takes them
+  std::optional<Tensor> labels;      // int64 [N]
+  std::vector<int64_t> groups = {};  // who each window is of; empty: not known
   std::optional<data::Normalization> normalization;
   bool random = false;  // noise instead of recordings
 };

@@ -30,6 +30,23 @@ struct Place {
   bool is_container() const { return !tool.image.empty(); }
 };
 
+// Why a short command failed, by what it said last: a machine that lacks something, or a file.
+Error cause_of(const std::string& command, std::string_view verb, const std::string& said) {
+  const auto has = [&](std::string_view text) { return said.find(text) != said.npos; };
+  if (has("permission denied") && has(".sock")) {
+    return device_error(command,
+                        "may not be used by this user; add the user to the group of that "
+                        "socket (docker), or use podman: " +
+                            said);
+  }
+  if (has("Cannot connect to the Docker daemon")) {
+    return device_error(command, "has no daemon to talk to; start it: " + said);
+  }
+  if (has("no space left")) return io_error(command, "found the disk full: " + said);
+  if (verb == "cp" || verb == "exec") return io_error(command, "failed: " + said);
+  return device_error(command, "failed: " + said);
+}
+
 // A short command of docker or podman, or `hailo --version`: its output, or an error with it.
 Result<std::string> ask(const Place& place, std::vector<std::string> words, bool may_interrupt) {
   std::string output;
@@ -45,7 +62,7 @@ Result<std::string> ask(const Place& place, std::vector<std::string> words, bool
   if (finished.ending != Ending::kExited || finished.code != 0) {
     const std::string command = fmt::format("{} {}", words[0], words[1]);
     if (finished.ending == Ending::kTimeout) return io_error(command, "did not answer");
-    return device_error(command, fmt::format("failed: {}", output.substr(output.rfind('\n') + 1)));
+    return cause_of(command, words[1], output.substr(output.rfind('\n') + 1));
   }
   return output;
 }
@@ -160,7 +177,7 @@ Error failure(const Log& log, Stage stage, const Finished& finished, const std::
   }
   std::string what = cause == nullptr ? "" : cause->message + "; " + cause->fix;
   if (cause != nullptr && !cause->where.empty()) what = cause->where + ": " + what;
-  if (cut != nullptr) what += (what.empty() ? "" : "; ") + cut->message;
+  if (cut != nullptr) what += (what.empty() ? "" : "; ") + cut->message + "; " + cut->fix;
   return unsupported(where, what + see);
 }
 

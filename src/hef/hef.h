@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -96,7 +97,7 @@ std::string utc_text(uint64_t timestamp_ms);          // "2025-09-22 15:34:59 UT
 
 // One thing a deployer should act on.
 struct Finding {
-  std::string severity;  // "error" or "warning"
+  std::string severity;  // "error", "warning" or "info"
   std::string id;        // "input_clips_negatives", "zero_scale", ...
   std::string where;     // a stream, or empty
   std::string message, fix;
@@ -105,14 +106,20 @@ struct Finding {
 std::vector<Finding> judge_hef(const Hef& hef);
 
 // What somebody promises of it: a metadata file beside it, or a bundle.
-struct Promise {
-  std::string source;                  // where the promise stands, for messages
-  std::vector<uint64_t> input_values;  // elements per input; empty: nothing promised
-  std::vector<uint64_t> output_values;
-  // Range of what the application will write, per input; empty: not known.
-  std::vector<std::pair<double, double>> input_ranges;
-  std::vector<std::string> output_nodes;  // names of the nodes the outputs come from; may be empty
+struct PromisedStream {
+  std::string name;     // of the tensor, for messages; may be empty
+  uint64_t values = 0;  // elements without the batch
+  // Height, width, features as the device has them; empty: only the number is promised.
+  std::vector<uint64_t> shape;
+  std::vector<std::string> nodes;  // that read the input or make the output; empty: not promised
+  // What the application will write or wants to read; not known otherwise.
+  std::optional<std::pair<double, double>> range;
 };
+struct Promise {
+  std::string source;                           // where the promise stands, for messages
+  std::vector<PromisedStream> inputs, outputs;  // empty: nothing promised
+};
+// Number, sizes, order, nodes and limits of the first group's streams against the promise.
 std::vector<Finding> compare_with(const Hef& hef, const Promise& promise);
 
 }  // namespace graupel::hef

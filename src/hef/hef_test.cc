@@ -199,11 +199,36 @@ TEST(Judge, NamesWhatWouldGoWrong) {
   output.scale = 0.0f;
   const Hef hef = *read_hef(sample_hef(2, input, output));
   EXPECT_THAT(ids(judge_hef(hef)), ElementsAre("input_clips_negatives", "zero_scale"));
-  Promise promise{"bundle", {1800}, {5}, {{-3.0, 3.0}}, {"/other/Gemm"}};
-  EXPECT_THAT(ids(compare_with(hef, promise)),
-              ElementsAre("output_mismatch", "input_clips", "output_node"));
-  promise = {"bundle", {1800}, {10}, {{0.0, 1.01}}, {"/fc/Gemm"}};
+  Promise promise{"bundle", {{"x", 1800, {2, 100, 9}, {}, {{-3.0, 3.0}}}}, {{"y", 5, {}, {}, {}}}};
+  EXPECT_THAT(ids(compare_with(hef, promise)), ElementsAre("input_clips", "output_mismatch"));
+  promise.inputs[0].range = {0.0, 1.01};
+  promise.outputs = {{"y", 10, {1, 1, 10}, {"/fc/Gemm"}, {}}};
   EXPECT_THAT(compare_with(hef, promise), testing::IsEmpty());
+  promise.outputs[0].nodes = {"/other/Gemm"};
+  EXPECT_THAT(ids(compare_with(hef, promise)), ElementsAre("output_node"));
+}
+
+// Same numbers of values, other dimensions; and two streams that changed places.
+TEST(Compare, SeesDimensionsAndOrder) {
+  WrittenStream turned;
+  turned.height = 100;
+  turned.width = 2;
+  const Promise shapes{"bundle", {{"x", 1800, {2, 100, 9}, {}, {}}}, {}};
+  EXPECT_THAT(ids(compare_with(*read_hef(sample_hef(2, turned, output_stream())), shapes)),
+              ElementsAre("input_shape"));
+  WrittenStream second = output_stream();
+  second.name = "net/fc2";
+  second.original_names = {"/fc2/Gemm"};
+  WrittenFile file;
+  file.groups = {group_message(
+      "net", {{edge_message({}), edge_message(output_stream()), edge_message(second)}},
+      {"net/fc2", "net/fc1"})};
+  const Hef hef = *read_hef(wrap_hef(2, hef_protobuf(file), "c"));
+  const PromisedStream one{"a", 10, {1, 1, 10}, {"/fc/Gemm"}, {}};
+  const PromisedStream two{"b", 10, {1, 1, 10}, {"/fc2/Gemm"}, {}};
+  EXPECT_THAT(ids(compare_with(hef, {"bundle", {}, {one, two}})),
+              ElementsAre("output_order", "output_order"));
+  EXPECT_THAT(compare_with(hef, {"bundle", {}, {two, one}}), testing::IsEmpty());
 }
 
 TEST(RealFile, ShowsWhatTheVendorsLibraryShowsAndBothMistakes) {
@@ -237,8 +262,9 @@ TEST(RealFile, ShowsWhatTheVendorsLibraryShowsAndBothMistakes) {
   EXPECT_THAT(group.outputs[0].original_names,
               ElementsAre("/fsq_model/fsq/Mul", "/fsq_model/fsq/Sub"));
   EXPECT_THAT(ids(judge_hef(*hef)), ElementsAre("input_clips_negatives"));
-  EXPECT_THAT(ids(compare_with(*hef, {"the metadata", {1800}, {10}, {}, {}})),
-              ElementsAre("output_mismatch"));
+  EXPECT_THAT(
+      ids(compare_with(*hef, {"the metadata", {{"", 1800, {}, {}, {}}}, {{"", 10, {}, {}, {}}}})),
+      ElementsAre("output_mismatch"));
 }
 
 }  // namespace

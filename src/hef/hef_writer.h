@@ -63,6 +63,7 @@ struct WrittenStream {
   uint64_t connection = 0;  // boundary
   int64_t pad_index = -1;
   bool transposed = false;
+  uint64_t data_bytes = 1;
 };
 
 inline Message info_message(const WrittenStream& stream) {
@@ -70,7 +71,7 @@ inline Message info_message(const WrittenStream& stream) {
   base.number(1, stream.height).number(2, stream.height).number(3, stream.width);
   base.number(4, stream.width).number(5, stream.features).number(6, stream.features);
   base.number(7, stream.format).number(8, stream.output ? 0 : 1).number(9, 936).number(10, 2);
-  base.number(12, 1);
+  base.number(12, stream.data_bytes);
   Message numeric;
   numeric.real32(1, stream.zero_point).real32(2, stream.scale).real32(3, stream.low);
   numeric.real32(4, stream.high).real64(5, stream.zero_point).real64(6, stream.scale);
@@ -89,12 +90,21 @@ inline Message edge_message(const WrittenStream& stream) {
   return edge;
 }
 
+struct GroupFigures {
+  double bottleneck_fps = 90518.2, latency_s = 1.5e-4;
+};
+
 // Parts 1, 3, 4 and 6 of a group or core op: one context per entry of `contexts`.
 inline Message group_message(const std::string& name,
                              const std::vector<std::vector<Message>>& contexts,
-                             const std::vector<std::string>& output_order = {}) {
+                             const std::vector<std::string>& output_order = {},
+                             const GroupFigures& figures = {}) {
   Message group;
-  group.message(1, Message().text(1, name).real64(4, 90518.2).number(5, 2).real64(6, 1.5e-4));
+  group.message(1, Message()
+                       .text(1, name)
+                       .real64(4, figures.bottleneck_fps)
+                       .number(5, 2)
+                       .real64(6, figures.latency_s));
   uint64_t index = 0;
   for (const std::vector<Message>& edges : contexts) {
     Message metadata;
@@ -104,6 +114,11 @@ inline Message group_message(const std::string& name,
   for (const std::string& output : output_order) group.text(4, output);
   group.text(6, name);
   return group;
+}
+
+// A group whose contents are one partial group, for the clusters 0 and 1.
+inline Message partial_message(const Message& group) {
+  return Message().message(7, Message().message(1, group).message(2, Message().number(1, 3)));
 }
 
 struct WrittenFile {

@@ -314,6 +314,40 @@ TEST(Loop, LearnsWithTheQuantizerOnAndUsesItsCodes) {
   EXPECT_GE(outcome->epochs.back().usage->codes, 3);
 }
 
+TEST(Loop, WeightsThatAreTrainedAlreadyCountInTheAverage) {
+  const train::TrainingSet set = wave_set();
+  train::Job job;
+  job.config = small_config();
+  job.config.optimization.epochs = 3;
+  job.set = &set;
+  job.checkpoint = temporary("first.pt");
+  const auto first = run_training(job, {});
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  // One epoch from there in ten steps of no length: the mean of equal weights is those weights.
+  job.initial = job.checkpoint;
+  job.checkpoint.clear();
+  job.config.optimization.epochs = 1;
+  job.config.optimization.averaging = 0.998;
+  job.config.optimization.schedule = train::Schedule::kConstant;
+  job.config.optimization.learning_rate = 1e-12;
+  const auto still = run_training(job, {});
+  ASSERT_TRUE(still.ok()) << still.error().message();
+  const auto moved = [&](const auto& outcome) {
+    return distance(to_torch(outcome->weights.at("project.weight")),
+                    to_torch(first->weights.at("project.weight")));
+  };
+  EXPECT_LT(moved(still), 1e-6);
+  // With steps, the mean of all of them lies nearer to the start than the last of them.
+  job.config.optimization.learning_rate = 3e-3;
+  const auto mean = run_training(job, {});
+  job.config.optimization.averaging = 0.0;
+  const auto last = run_training(job, {});
+  fs::remove(job.initial);
+  ASSERT_TRUE(mean.ok() && last.ok());
+  EXPECT_GT(moved(mean), 1e-4);
+  EXPECT_LT(moved(mean), 0.8 * moved(last));
+}
+
 TEST(Loop, AResumedRunIsTheRunThatWasNeverStopped) {
   const train::TrainingSet set = wave_set();
   train::Job job;
@@ -405,7 +439,8 @@ struct Refinable {
 };
 
 // Trains, exports, simplifies, cuts and quantizes as the pipeline does.
-void prepare_refinement(Refinable& r, const std::string& checkpoint) {
+// `wide_ends`: 16 bits in front of the tanh, as is usual, or 8 everywhere.
+void prepare_refinement(Refinable& r, const std::string& checkpoint, bool wide_ends) {
   r.job.config = small_config();
   r.job.set = &r.set;
   r.job.checkpoint = checkpoint;
@@ -420,11 +455,11 @@ void prepare_refinement(Refinable& r, const std::string& checkpoint) {
     supported.push_back(ir::op_type(node.op) != "Round");
   }
   r.device = cut::cut(simplified.graph, supported, {}).value().device;
-  // The float network as it is, every tensor in 8 bits: what refinement imitates.
+  // The float network as it is: what refinement imitates.
   quantize::QuantizeOptions options;
   options.level = 0;
   options.equalization = false;
-  options.wide_ends = false;
+  options.wide_ends = wide_ends;
   auto quantized = quantize::quantize(r.device, r.set.train.windows, options);
   ASSERT_TRUE(quantized.ok()) << quantized.error().message();
   r.quantized = std::move(quantized).value();
@@ -440,12 +475,15 @@ void prepare_refinement(Refinable& r, const std::string& checkpoint) {
   r.forms = std::move(forms).value();
 }
 
-TEST(Refinement, RoundsAsTheQuantizersGraphDoes) {
+class Ends : public testing::TestWithParam<bool> {};
+
+TEST_P(Ends, RoundAsInTheQuantizersGraph) {
   Refinable r;
   const std::string checkpoint = temporary("round.pt");
-  prepare_refinement(r, checkpoint);
+  prepare_refinement(r, checkpoint, GetParam());
   fs::remove(checkpoint);
   if (HasFatalFailure()) return;
+  EXPECT_EQ(r.forms.tensors.at("/fsq/Add_output_0").lowest, GetParam() ? -32768 : -128);
   at::NoGradGuard no_gradient;
   State state = to_state(r.trained.weights);
   const Tensor& windows = r.set.validation.windows;
@@ -462,6 +500,10 @@ TEST(Refinement, RoundsAsTheQuantizersGraphDoes) {
   // And the float network is further away, so the agreement is not for want of rounding.
   EXPECT_LT((plain.bounded - integer).abs().lt(1e-5).to(at::kFloat).mean().item<double>(), 0.2);
 }
+
+INSTANTIATE_TEST_SUITE_P(Refinement, Ends, testing::Bool(), [](const auto& wide) {
+  return std::string(wide.param ? "in16Bits" : "in8Bits");
+});
 
 TEST(Refinement, WeightsTakeTheGridThatIsGiven) {
   torch::manual_seed(8);
@@ -488,7 +530,7 @@ TEST(Refinement, WeightsTakeTheGridThatIsGiven) {
 TEST(Refinement, LearnsWithRoundedNumbersFromTrainedWeights) {
   Refinable r;
   const std::string checkpoint = temporary("learn.pt");
-  prepare_refinement(r, checkpoint);
+  prepare_refinement(r, checkpoint, false);
   if (HasFatalFailure()) return;
   // Steps so coarse that rounding does harm.
   for (auto& [name, form] : r.forms.tensors) {

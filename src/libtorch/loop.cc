@@ -1,8 +1,8 @@
 // One run: epochs of AdamW steps, validation, checkpoints. See loop.h.
 //
 // Reference: Loshchilov, Hutter 2019 (arXiv 1711.05101) for AdamW; Smith, Topin 2018 (arXiv
-// 1708.07120) for one cycle; Hinton et al. 2015 (arXiv 1503.02531) for distillation.
-// Test: libtorch_test.cc.
+// 1708.07120) for one cycle; Hinton et al. 2015 (arXiv 1503.02531) for distillation; Izmailov et
+// al. 2018 (arXiv 1803.05407) for averaging weights. Test: libtorch_test.cc.
 #include "libtorch/loop.h"
 
 #include <fmt/format.h>
@@ -69,9 +69,12 @@ void adamw_step(Training& run, double rate) {
 void average(Training& run) {
   if (run.options().averaging == 0.0) return;
   at::NoGradGuard no_gradient;
-  // A short memory at first, so that the untrained weights are forgotten.
+  // A short memory at first, so that untrained weights are forgotten. Weights that are trained
+  // already count like every later step (Izmailov et al. 2018).
   const double steps = static_cast<double>(run.now.steps);
-  const double decay = std::min(run.options().averaging, (1.0 + steps) / (10.0 + steps));
+  const double since =
+      run.job.initial.empty() ? (1.0 + steps) / (10.0 + steps) : steps / (1.0 + steps);
+  const double decay = std::min(run.options().averaging, since);
   for (const auto& [name, weight] : run.now.state) {
     run.now.averaged[name].mul_(decay).add_(weight.detach(), 1.0 - decay);
   }

@@ -106,6 +106,7 @@ struct Route {
   uint64_t epoch = 0;
   DeviceInfo info;
   Fault fault;
+  Reason cause = Reason::kNone;  // of a breaker that is open
 };
 
 Route route(AnswererState& state) {
@@ -119,26 +120,31 @@ Route route(AnswererState& state) {
     state.fault = {Reason::kHung, "opening the device did not end"};
     probed = retire(state);
   }
-  if (admission.path == Path::kDevice) return {state.worker, state.breaker.epoch, state.info, {}};
-  if (state.breaker.health == Health::kProbing) {
-    return {{}, 0, {}, {Reason::kProbing, "the device is being opened; " + state.fault.detail}};
+  Route way;
+  if (admission.path == Path::kDevice) {
+    way.worker = state.worker;
+    way.epoch = state.breaker.epoch;
+    way.info = state.info;
+    return way;
   }
-  return {{},
-          0,
-          {},
-          {Reason::kBreakerOpen,
-           std::string(to_string(state.fault.reason)) + ": " + state.fault.detail}};
+  way.cause = state.fault.detail.empty() ? Reason::kNone : state.fault.reason;
+  if (state.breaker.health == Health::kProbing) {
+    way.fault = {Reason::kProbing, "the device is being opened; " + state.fault.detail};
+  } else {
+    way.fault = {Reason::kBreakerOpen,
+                 std::string(to_string(state.fault.reason)) + ": " + state.fault.detail};
+  }
+  return way;
 }
 
 // The device's answer, or why there is none.
 std::variant<std::vector<Tensor>, Fault> ask_device(AnswererState& state, const Route& way,
-                                                    std::span<const float> window) {
-  Result<Frames> frames = state.network.encode(window);
-  if (!frames.ok()) return Fault{Reason::kFailed, frames.error().message()};
-  Called called =
-      call(*way.worker, *std::move(frames), state.options.deadline, state.options.queue_limit);
+                                                    Encoded encoded) {
+  Called called = call(*way.worker, std::move(encoded.frames), state.options.deadline,
+                       state.options.queue_limit);
   if (Fault* fault = std::get_if<Fault>(&called)) return *std::move(fault);
-  Result<std::vector<Tensor>> outputs = state.network.decode(*std::get_if<Frames>(&called));
+  Result<std::vector<Tensor>> outputs =
+      state.network.decode(*std::get_if<Frames>(&called), encoded.around);
   if (!outputs.ok()) return Fault{Reason::kFailed, outputs.error().message()};
   return *std::move(outputs);
 }
@@ -200,8 +206,8 @@ Answerer start_answerer(Network network, OpenDevice open, AnswererOptions option
   const auto state = std::make_shared<AnswererState>();
   Frames frames;
   if (options.self_test_runs >= 2 && !options.self_test_window.empty()) {
-    Result<Frames> encoded = network.encode(options.self_test_window);
-    if (encoded.ok()) frames = *std::move(encoded);
+    Result<Encoded> encoded = network.encode(options.self_test_window);
+    if (encoded.ok()) frames = std::move(encoded->frames);
   }
   state->open = [open = std::move(open), frames, runs = options.self_test_runs] {
     return tested(open(), frames, runs);
@@ -248,7 +254,9 @@ Result<Reply> answer(const Answerer& answerer, std::span<const float> window) {
     way = route(state);
   }
   if (way.worker) {
-    auto result = ask_device(state, way, window);
+    // A window that does not fit is the caller's fault, not the device's.
+    TRY_ASSIGN(Encoded encoded, state.network.encode(window));
+    auto result = ask_device(state, way, std::move(encoded));
     reply.device_us = us_since(start);
     if (std::vector<Tensor>* outputs = std::get_if<std::vector<Tensor>>(&result)) {
       if (note_success(state, way.epoch)) compare(state, *outputs, window);
@@ -268,6 +276,7 @@ Result<Reply> answer(const Answerer& answerer, std::span<const float> window) {
     way.worker.reset();
   }
   reply.reason = way.fault.reason;
+  reply.cause = way.cause;
   reply.detail = way.fault.detail;
   TRY_ASSIGN(reply, answer_on_cpu(state, window, std::move(reply)));
   reply.total_us = us_since(start);

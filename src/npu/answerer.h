@@ -25,14 +25,21 @@
 
 namespace graupel::npu {
 
+// A window on its way to the device, and what of it goes around the device to decode.
+struct Encoded {
+  Frames frames;
+  std::vector<Tensor> around;
+};
+
 // Callable from several threads at once.
 struct Network {
   std::string cpu_name;  // for answers: "cpu/avx2"
   // A window as the bundle takes it, to all outputs.
   std::function<Result<std::vector<Tensor>>(std::span<const float>)> cpu;
   // The window to the device's streams, and the streams back to all outputs.
-  std::function<Result<Frames>(std::span<const float>)> encode;
-  std::function<Result<std::vector<Tensor>>(const Frames&)> decode;
+  std::function<Result<Encoded>(std::span<const float>)> encode;
+  std::function<Result<std::vector<Tensor>>(const Frames&, const std::vector<Tensor>& around)>
+      decode;
   size_t compared_output = 0;  // whose argmax and noise shadow mode compares (float32)
 };
 
@@ -53,6 +60,7 @@ struct Reply {
   bool from_device = false;
   std::string engine;             // Network::cpu_name or DeviceInfo::name
   Reason reason = Reason::kNone;  // why not the device
+  Reason cause = Reason::kNone;   // of kBreakerOpen and kProbing: the failure that led there
   std::string detail;             // the same for people
   double device_us = 0.0;         // waiting for and in the device call; 0 if it was not asked
   double total_us = 0.0;

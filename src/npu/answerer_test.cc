@@ -5,17 +5,12 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
-#include <thread>
 
-#include "base/rng.h"
+#include "npu/scripted_device.h"
 
 namespace graupel::npu {
 namespace {
-
-using namespace std::chrono_literals;
 
 std::vector<Tensor> outputs_of(float value) { return {Tensor::of<float>({1, 2}, {0.0f, value})}; }
 
@@ -37,90 +32,17 @@ Network network() {
     if (w.size() != 1) return invalid_input("window", "does not fit");
     return outputs_of(w[0] + 1.0f);
   };
-  net.encode = [](std::span<const float> w) -> Result<Frames> {
+  net.encode = [](std::span<const float> w) -> Result<Encoded> {
     if (w.size() != 1) return invalid_input("window", "does not fit");
-    return frames_of(w[0]);
+    return Encoded{frames_of(w[0]), {}};
   };
-  net.decode = [](const Frames& f) -> Result<std::vector<Tensor>> {
+  net.decode = [](const Frames& f, const std::vector<Tensor>&) -> Result<std::vector<Tensor>> {
     return outputs_of(value_of(f));
   };
   return net;
 }
 
-// Calls hang here until it is opened.
-struct Gate {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool is_open = false;
-  void wait() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return is_open; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex);
-    is_open = true;
-    changed.notify_all();
-  }
-};
-
-enum class Act { kAnswer, kFail, kTimeout, kAbort, kHang };
-
-// What each opening and each call of the device does, in order; a script that is over answers.
-struct Script {
-  std::mutex mutex;
-  std::vector<Act> opens, calls;
-  size_t next_open = 0, next_call = 0;
-  Gate gate;
-  std::atomic<int> devices{0};  // open at the moment
-
-  Act take(const std::vector<Act>& acts, size_t& next) {
-    const std::lock_guard lock(mutex);
-    return next < acts.size() ? acts[next++] : Act::kAnswer;
-  }
-};
-
-std::optional<Fault> perform(Script& script, Act act) {
-  switch (act) {
-    case Act::kAnswer: return std::nullopt;
-    case Act::kFail: return Fault{Reason::kFailed, "scripted"};
-    case Act::kTimeout: return Fault{Reason::kTimeout, "scripted"};
-    case Act::kAbort: return Fault{Reason::kAborted, "scripted"};
-    case Act::kHang: script.gate.wait(); return std::nullopt;
-  }
-  return std::nullopt;
-}
-
-OpenDevice opener(const std::shared_ptr<Script>& script) {
-  return [script]() -> Opened {
-    if (auto fault = perform(*script, script->take(script->opens, script->next_open))) {
-      return *fault;
-    }
-    script->devices.fetch_add(1);
-    const std::shared_ptr<void> lifetime(nullptr,
-                                         [script](void*) { script->devices.fetch_sub(1); });
-    Device device;
-    device.info.name = "device/test";
-    device.infer = [script, lifetime](const Frames& in) -> Called {
-      const Act act = script->take(script->calls, script->next_call);
-      if (auto fault = perform(*script, act)) return *fault;
-      return frames_of(value_of(in) + 2.0f);
-    };
-    return device;
-  };
-}
-
-AnswererOptions quick() {
-  AnswererOptions options;
-  options.breaker = {.failures_to_break = 2,
-                     .first_wait_ns = 0,
-                     .longest_wait_ns = 0,
-                     .probe_limit_ns = 1'000'000,
-                     .successes_to_forget = 3};
-  options.deadline = 1ms;
-  options.open_limit = 1ms;
-  options.self_test_runs = 0;
-  return options;
-}
+Frames plus_two(const Frames& in) { return frames_of(value_of(in) + 2.0f); }
 
 void expect_right(const Result<Reply>& reply, float value) {
   ASSERT_TRUE(reply.ok()) << reply.error().message();
@@ -130,21 +52,12 @@ void expect_right(const Result<Reply>& reply, float value) {
   EXPECT_EQ(reply->from_device, reply->reason == Reason::kNone);
 }
 
-void wait_until_no_thread_hangs(const Answerer& answerer) {
-  // Seen once is enough: a probe that is still under way may count as one for a moment later.
-  for (int i = 0; i < 10000; ++i) {
-    if (status(answerer).hung_threads == 0) return;
-    std::this_thread::sleep_for(i < 100 ? 20us : 1000us);
-  }
-  ADD_FAILURE() << status(answerer).hung_threads << " threads still hang";
-}
-
 TEST(Answerer, TheDeviceAnswersWhenItCan) {
   AnswererOptions options = quick();
   options.deadline = options.open_limit = 10s;
   options.shadow_every = 2;
   const auto script = std::make_shared<Script>();
-  const Answerer answerer = start_answerer(network(), opener(script), options);
+  const Answerer answerer = start_answerer(network(), opener(script, plus_two), options);
   for (int i = 0; i < 4; ++i) {
     const float value = static_cast<float>(i);
     const Result<Reply> reply = answer(answerer, {&value, 1});
@@ -169,7 +82,7 @@ TEST(Answerer, ACallThatHangsIsAnsweredByTheCpuAndItsThreadIsGivenUp) {
   options.hung_limit = 2;
   const auto script = std::make_shared<Script>();
   script->calls = std::vector<Act>(50, Act::kHang);
-  const Answerer answerer = start_answerer(network(), opener(script), options);
+  const Answerer answerer = start_answerer(network(), opener(script, plus_two), options);
   bool refused = false;
   for (int i = 0; i < 300 && !refused; ++i) {
     const float value = static_cast<float>(i);
@@ -233,82 +146,16 @@ TEST(Answerer, ADeviceThatContradictsItselfIsNotAsked) {
   EXPECT_EQ(status(answerer).breaker.health, Health::kBroken);
 }
 
-Act random_act(Rng& rng) {
-  const uint64_t draw = rng.below(100);
-  if (draw < 70) return Act::kAnswer;
-  if (draw < 80) return Act::kFail;
-  if (draw < 88) return Act::kTimeout;
-  return draw < 98 ? Act::kAbort : Act::kHang;
-}
-
-struct Totals {
-  std::mutex mutex;
-  uint64_t from_device = 0;
-  std::array<uint64_t, kReasonCount> reasons{};
-};
-
-void play_schedule(uint64_t seed, Totals& totals) {
-  constexpr int kCallers = 3, kEach = 4;
-  Rng rng(seed);
-  const auto script = std::make_shared<Script>();
-  for (int i = 0; i < 8; ++i) script->opens.push_back(random_act(rng));
-  for (int i = 0; i < 12; ++i) script->calls.push_back(random_act(rng));
-  AnswererOptions options = quick();
-  options.queue_limit = 1 + rng.below(3);
-  options.hung_limit = 1 + static_cast<int>(rng.below(3));
-  options.shadow_every = rng.below(3);
-  {
-    const Answerer answerer = start_answerer(network(), opener(script), options);
-    std::vector<std::thread> callers;
-    for (int c = 0; c < kCallers; ++c) {
-      callers.emplace_back([&answerer, c] {
-        for (int i = 0; i < kEach; ++i) {
-          const float value = static_cast<float>(c * 1000 + i * 10);
-          expect_right(answer(answerer, {&value, 1}), value);
-        }
-      });
-    }
-    for (std::thread& caller : callers) caller.join();
-    const Counters counters = status(answerer).counters;
-    EXPECT_EQ(counters.from_device + counters.from_cpu, uint64_t{kCallers * kEach});
-    EXPECT_EQ(counters.cpu_reasons[0], 0u);
-    script->gate.open();
-    wait_until_no_thread_hangs(answerer);
-    const std::lock_guard lock(totals.mutex);
-    totals.from_device += counters.from_device;
-    for (size_t r = 0; r < counters.cpu_reasons.size(); ++r) {
-      totals.reasons[r] += counters.cpu_reasons[r];
-    }
-  }
-  for (int i = 0; i < 5000 && script->devices > 0; ++i) {
-    std::this_thread::sleep_for(i < 100 ? 20us : 1000us);
-  }
-  EXPECT_EQ(script->devices, 0) << "seed " << seed;
-}
-
 // Real threads, real deadlines: three callers at once under a random schedule of faults. Each gets
 // one answer to its own window, from the engine the label names, and the counts add up; when the
-// driver lets go, every thread and every device is gone. Eight schedules at a time, as most of the
-// time is waiting.
+// driver lets go, every thread and every device is gone.
 TEST(Answerer, EveryRequestGetsOneRightAnswerUnderTenThousandFaultSchedules) {
-  constexpr uint64_t kLanes = 8, kSchedules = 10000;
+  const Play play = {
+      network, plus_two, [](int n) { return std::vector<float>{static_cast<float>(10 * n)}; },
+      [](const Result<Reply>& reply, int n) { expect_right(reply, static_cast<float>(10 * n)); }};
   Totals totals;
-  std::vector<std::thread> lanes;
-  for (uint64_t lane = 0; lane < kLanes; ++lane) {
-    lanes.emplace_back([lane, &totals] {
-      for (uint64_t seed = lane; seed < kSchedules && !::testing::Test::HasFailure();
-           seed += kLanes) {
-        play_schedule(seed, totals);
-      }
-    });
-  }
-  for (std::thread& lane : lanes) lane.join();
-  // The schedules reach what they are about.
-  EXPECT_GT(totals.from_device, 10000u);
-  for (const Reason reason : {Reason::kFailed, Reason::kTimeout, Reason::kAborted, Reason::kHung,
-                              Reason::kProbing, Reason::kBusy, Reason::kBreakerOpen}) {
-    EXPECT_GT(totals.reasons[static_cast<size_t>(reason)], 0u) << to_string(reason);
-  }
+  play_schedules(10000, play, totals);
+  expect_reached(totals);
 }
 
 }  // namespace

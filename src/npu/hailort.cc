@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -84,7 +85,11 @@ std::string find_symbols(void* library, Api& api) {
 }
 
 // The file name of a release holds its whole number, and the plain name may not be installed.
-std::variant<Api, Fault> load_library(const std::string& path) {
+std::variant<Api, Fault> load_library(std::string path) {
+  // For a library at an unusual place.
+  if (const char* const named = std::getenv("GRAUPEL_HAILORT"); path.empty() && named != nullptr) {
+    path = named;
+  }
   std::vector<std::string> names = {path};
   if (path.empty()) {
     names = {"libhailort.so"};
@@ -114,6 +119,7 @@ std::variant<Api, Fault> load_library(const std::string& path) {
     if (missing.empty()) return api;
     return Fault{Reason::kUnsupportedLibrary, version + ", but has no " + missing};
   }
+  if (!path.empty()) return Fault{Reason::kNoLibrary, path + " cannot be loaded"};
   return Fault{Reason::kNoLibrary,
                "libhailort.so was not found; on Raspberry Pi OS: apt install hailo-all"};
 }

@@ -24,7 +24,7 @@ struct Stream {
 };
 
 struct HailortOptions {
-  std::string library;  // a path; empty: the loader's folders
+  std::string library;  // a path; empty: $GRAUPEL_HAILORT, else the loader's folders
   std::string hef;      // the file's bytes, checked by the caller
   std::vector<Stream> inputs, outputs;
   uint32_t timeout_ms = 800;  // of one read or write; below the deadline of the call

@@ -133,10 +133,10 @@ Network byte_network() {
   net.cpu = [](std::span<const float> w) -> Result<std::vector<Tensor>> {
     return std::vector<Tensor>{Tensor::of<float>({1}, {w[0]})};
   };
-  net.encode = [](std::span<const float> w) -> Result<Frames> {
-    return frames_of({static_cast<int>(w[0]), 0, 0, 0});
+  net.encode = [](std::span<const float> w) -> Result<Encoded> {
+    return Encoded{frames_of({static_cast<int>(w[0]), 0, 0, 0}), {}};
   };
-  net.decode = [](const Frames& f) -> Result<std::vector<Tensor>> {
+  net.decode = [](const Frames& f, const std::vector<Tensor>&) -> Result<std::vector<Tensor>> {
     return std::vector<Tensor>{Tensor::of<float>({1}, {static_cast<float>(f[0][0])})};
   };
   return net;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "base/files.h"
 
@@ -129,6 +130,65 @@ MachineRow holder(const fs::path& root) {
   return row;
 }
 
+// "4.20.0" of "1:4.20.0-1+rpt1".
+std::string upstream(std::string version) {
+  version = version.substr(version.find(':') + 1);
+  return version.substr(0, version.find_first_of("-+~"));
+}
+
+// What dpkg has of the vendor's, in the order of its list: name and version.
+std::vector<std::pair<std::string, std::string>> packages(const fs::path& root) {
+  constexpr size_t kMaxBytes = size_t{64} << 20;
+  const Result<std::string> status = read_file((root / "var/lib/dpkg/status").string(), kMaxBytes);
+  std::vector<std::pair<std::string, std::string>> found;
+  if (!status.ok()) return found;
+  std::istringstream lines(*status);
+  std::string name, version;
+  bool installed = false;
+  const auto end_of_entry = [&] {
+    if (installed && name.starts_with("hailo")) found.emplace_back(name, version);
+    name = version = "";
+    installed = false;
+  };
+  for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) end_of_entry();
+    if (line.starts_with("Package: ")) name = line.substr(9);
+    if (line.starts_with("Version: ")) version = line.substr(9);
+    if (line.starts_with("Status: ")) installed = line.ends_with(" installed");
+  }
+  end_of_entry();
+  return found;
+}
+
+// The firmware has no version in sysfs; its package, loaded at boot, has.
+MachineRow vendor_packages(const fs::path& root, const MachineRow& library_row) {
+  MachineRow row{"Hailo packages", false, "",
+                 "dpkg knows none of hailort, hailofw and hailo-dkms: apt install hailo-all"};
+  std::string release, other;
+  for (const auto& [name, version] : packages(root)) {
+    row.found += fmt::format("{}{} {}", row.found.empty() ? "" : ", ", name, version);
+    // hailo-all and the like have versions of their own.
+    const bool counts = name == "hailort" || name == "hailofw" || name == "hailo-dkms" ||
+                        name == "hailort-pcie-driver";
+    if (!counts) continue;
+    if (release.empty()) release = upstream(version);
+    if (upstream(version) != release) other = name;
+  }
+  row.good = !release.empty() && other.empty();
+  if (!other.empty()) {
+    row.remedy = fmt::format(
+        "{} is of another release: library, driver and firmware belong together; apt install "
+        "--reinstall hailo-all and reboot, so that the firmware is loaded anew",
+        other);
+  } else if (row.good && !library_row.found.empty() && library_row.found != release) {
+    row.good = false;
+    row.remedy = fmt::format(
+        "but the library found is {}: a second one is installed beside the packages; remove it",
+        library_row.found);
+  }
+  return row;
+}
+
 }  // namespace
 
 std::vector<MachineRow> examine_hailo(const std::string& root) {
@@ -137,6 +197,7 @@ std::vector<MachineRow> examine_hailo(const std::string& root) {
   rows.push_back(library(top, rows[1]));
   rows.push_back(device_file(top));
   rows.push_back(holder(top));
+  rows.push_back(vendor_packages(top, rows[2]));
   return rows;
 }
 

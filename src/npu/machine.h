@@ -16,8 +16,9 @@ struct MachineRow {
   std::string remedy;  // what to do if it is not good
 };
 
-// In the order in which they have to be right: PCIe link, driver, library, device file, and who
-// holds it. `root` is "/" or a folder that stands for it.
+// In the order in which they have to be right: PCIe link, driver, library, device file, who holds
+// it, and whether the packages (the firmware's too) are of one release. `root` is "/" or a folder
+// that stands for it.
 std::vector<MachineRow> examine_hailo(const std::string& root);
 
 }  // namespace graupel::npu

@@ -37,6 +37,17 @@ class Machine : public ::testing::Test {
     put("sys/module/hailo_pci/version", "4.20.0\n");
     put("usr/lib/libhailort.so.4.20.0", "");
     put("dev/hailo0", "");
+    put_packages("4.20.0-1");
+  }
+  void put_packages(const std::string& firmware) {
+    put("var/lib/dpkg/status",
+        "Package: hailo-all\nStatus: install ok installed\nVersion: 4.20.0\n\n"
+        "Package: hailo-dkms\nStatus: install ok installed\nVersion: 4.20.0-1+rpt1\n\n"
+        "Package: hailofw\nStatus: install ok installed\nVersion: " +
+            firmware +
+            "\n\nPackage: hailort\nStatus: install ok installed\nVersion: 4.20.0-1\n\n"
+            "Package: hailo-old\nStatus: deinstall ok config-files\nVersion: 4.17.0\n\n"
+            "Package: zlib1g\nStatus: install ok installed\nVersion: 1.2.13\n");
   }
   std::vector<MachineRow> rows() { return examine_hailo(root_.string()); }
 
@@ -45,7 +56,7 @@ class Machine : public ::testing::Test {
 
 TEST_F(Machine, WithNothingSaysWhatToInstall) {
   const std::vector<MachineRow> all = rows();
-  ASSERT_EQ(all.size(), 5u);
+  ASSERT_EQ(all.size(), 6u);
   for (size_t i = 0; i < 4; ++i) EXPECT_FALSE(all[i].good || !all[i].found.empty()) << all[i].what;
   EXPECT_NE(all[1].remedy.find("apt install hailo-all"), std::string::npos);
   EXPECT_TRUE(all[4].good);
@@ -57,6 +68,22 @@ TEST_F(Machine, WithEverythingIsGood) {
   for (const MachineRow& row : all) EXPECT_TRUE(row.good) << row.what << ": " << row.found;
   EXPECT_EQ(all[0].found, "0001:01:00.0, device 0x2864, 8.0 GT/s PCIe, x1");
   EXPECT_EQ(all[2].found, "4.20.0");
+  EXPECT_EQ(all[5].found,
+            "hailo-all 4.20.0, hailo-dkms 4.20.0-1+rpt1, hailofw 4.20.0-1, hailort 4.20.0-1");
+}
+
+TEST_F(Machine, PackagesOfDifferentReleases) {
+  put_everything();
+  put_packages("4.21.0-1");
+  EXPECT_FALSE(rows()[5].good);
+  EXPECT_NE(rows()[5].remedy.find("hailofw is of another release"), std::string::npos);
+  put_packages("4.20.0-1");
+  fs::remove(root_ / "usr/lib/libhailort.so.4.20.0");
+  put("usr/local/lib/libhailort.so.4.23.0", "");
+  EXPECT_FALSE(rows()[5].good);
+  EXPECT_NE(rows()[5].remedy.find("a second one"), std::string::npos);
+  fs::remove(root_ / "var/lib/dpkg/status");
+  EXPECT_NE(rows()[5].remedy.find("apt install hailo-all"), std::string::npos);
 }
 
 TEST_F(Machine, ASlowLinkIsSaid) {

@@ -128,7 +128,7 @@ TEST(Corpus, OpaqueNodesAreKeptAndWrittenBack) {
 
 TEST(Corpus, TheExampleModelComesBackInEveryOpset) {
   const Result<ir::Graph> graph =
-      read_model(std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu.onnx");
+      read_model(std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx");
   ASSERT_TRUE(graph.ok()) << graph.error().message();
   for (int64_t opset = 11; opset <= 17; ++opset) {
     WriteOptions write_options;

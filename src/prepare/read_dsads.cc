@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <set>
 
 #include "data/npy.h"
 #include "prepare/readers.h"
@@ -93,6 +94,23 @@ Result<void> read_recording(Walk& walk, const std::string& root, int activity, i
   return walk.builder.close();
 }
 
+// Folders that look like the set's and are not of it: said, since nothing in them is read.
+void note_strangers(const std::string& root, Tally& tally) {
+  std::set<std::string> known, strangers;
+  for (int i = 1; i <= kActivities; ++i) known.insert(fmt::format("a{:02}", i));
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(root, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('a') && entry.is_directory(failed) && !known.contains(name)) {
+      strangers.insert(name);
+    }
+  }
+  for (const std::string& name : strangers) {
+    tally.notes.push_back(fmt::format("{}/{} is not read: the published activities are a01 to a{}",
+                                      root, name, kActivities));
+  }
+}
+
 }  // namespace
 
 Result<void> read_dsads(const std::string& path, Recipe& recipe, Tally& tally,
@@ -106,6 +124,7 @@ Result<void> read_dsads(const std::string& path, Recipe& recipe, Tally& tally,
       TRY(read_recording(walk, path, activity, subject));
     }
   }
+  note_strangers(path, tally);
   if (tally.files == 0) {
     return invalid_input(path, "holds none of the files a01/p1/s01.txt to a19/p8/s60.txt");
   }
@@ -115,6 +134,12 @@ Result<void> read_dsads(const std::string& path, Recipe& recipe, Tally& tally,
 Result<void> read_dsads_compact(const std::string& path, Recipe& recipe, Tally& tally,
                                 const RunSink& sink) {
   const std::string scale_path = path.substr(0, path.rfind(".npy")) + "_scale.npy";
+  std::error_code failed;
+  if (!std::filesystem::exists(scale_path, failed)) {
+    return invalid_input(path, fmt::format("is one half of a compact recording: {}, the 2 x 9 "
+                                           "scales, does not lie beside it",
+                                           scale_path));
+  }
   TRY_ASSIGN(const Tensor data, data::read_npy(path));
   TRY_ASSIGN(const Tensor scale, data::read_npy(scale_path));
   const size_t sensors = 2;

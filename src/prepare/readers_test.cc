@@ -132,6 +132,11 @@ TEST_F(Folder, DsadsSegmentsAreOneRecordingExceptOnTheStairs) {
   EXPECT_NEAR(runs_[0].sensors[0].values[3], 9.03, 1e-9);
   EXPECT_NEAR(runs_[0].sensors[1].values[0], 9.27, 1e-9);
   EXPECT_EQ(runs_[0].sensors[1].time_s[100], 4.0);
+  EXPECT_TRUE(tally_.notes.empty());
+  write("a20/p1/s01.txt", dsads_segment(9.0));
+  ASSERT_TRUE(read(Form::kDsads).ok());
+  ASSERT_EQ(tally_.notes.size(), 1u);
+  EXPECT_NE(tally_.notes[0].find("/a20 is not read"), std::string::npos);
 }
 
 TEST_F(Folder, DsadsKeepsAllNineteenWhenAsked) {
@@ -415,6 +420,8 @@ TEST_F(Folder, AWrongFolderIsExplained) {
   write("lone.npy", "");
   EXPECT_NE(detect_form(root_).error().what.find("give the file itself: " + root_ + "/pair.npy"),
             std::string::npos);
+  const Result<void> lone = read(Form::kDsadsCompact, "", {}, "/lone.npy");
+  EXPECT_NE(lone.error().message().find("/lone_scale.npy"), std::string::npos);
   for (const Form form : {Form::kDsads, Form::kMhealth, Form::kPamap2, Form::kUciHar}) {
     EXPECT_FALSE(read(form).ok()) << name_of(form);
   }

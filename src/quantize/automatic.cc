@@ -42,7 +42,7 @@ struct AutoSearch {
     TRY_ASSIGN(Quantized next, quantize(device, windows, changed));
     const bool kept = next.output_snr_db > best.output_snr_db + 0.05;
     steps.push_back(
-        {std::move(what), best.output_snr_db, next.output_snr_db, kept, std::move(cost)});
+        {std::move(what), best.output_snr_db, next.output_snr_db, kept, 0.0, std::move(cost)});
     if (kept) {
       best = std::move(next);
       options = std::move(changed);
@@ -107,11 +107,9 @@ Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& 
   TRY_ASSIGN(Quantized first, quantize(device, windows, options));
   if (missed_goals(first, goals).empty()) return first;
   const auto fewest = static_cast<size_t>(windows_needed(options.level));
-  AutoSearch search{device,
-                    spread_windows(windows, std::max(kSearchWindows, fewest)),
-                    options,
-                    std::move(first),
-                    {}};
+  const size_t count = std::max(kSearchWindows, fewest);
+  AutoSearch search{device, spread_windows(windows, count), options, std::move(first), {}};
+  search.options.groups = spread_groups(options.groups, count);
   std::set<std::string> observed, widened;
   while (!missed_goals(search.best, goals).empty() && search.steps.size() < kMostTries) {
     std::string next;
@@ -130,6 +128,7 @@ Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& 
       TRY(search.widen(next));
     }
   }
+  search.options.groups = options.groups;
   TRY_ASSIGN(Quantized result, quantize(device, windows, search.options));
   result.steps.insert(result.steps.end(), search.steps.begin(), search.steps.end());
   return result;

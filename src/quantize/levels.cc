@@ -1,7 +1,9 @@
 // The levels' steps. See levels.h.
 //
-// Every step is judged by the noise at the graph's outputs, in integer arithmetic, on windows
-// spread over the calibration set; one that loses is undone and said so. Test: levels_test.cc.
+// A quarter of the windows is held out. What a step chooses it chooses on the others; then it is
+// judged by the noise at the graph's outputs, in integer arithmetic, on those held out, and undone
+// and said so unless it gains beyond chance (held_out.h). Ranges, once it is decided how they are
+// chosen, are those of all windows. Test: levels_test.cc.
 #include "quantize/levels.h"
 
 #include <fmt/format.h>
@@ -9,10 +11,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "quantize/correct_bias.h"
 #include "quantize/equalize.h"
+#include "quantize/held_out.h"
 #include "quantize/learn.h"
 #include "quantize/precision.h"
 
@@ -27,8 +29,6 @@ constexpr double kJudgingWork = 1.25e8;
 constexpr size_t kFewestJudged = 16, kMostJudged = 128;
 constexpr size_t kBiasWindows = 64;
 constexpr size_t kEqualizingWindows = 128;
-// A step has to lessen the noise by this much: less may be chance on the windows at hand.
-constexpr double kWorthwhile = 0.93;
 constexpr size_t kRoundIterations = 1000, kLongIterations = 4000, kTuneIterations = 400;
 
 size_t judged_windows(const Graph& device) {
@@ -38,21 +38,32 @@ size_t judged_windows(const Graph& device) {
 
 struct Search {
   Optimised state;
-  Reference reference;
-  double noise = 0.0;
+  Tensor windows;      // what steps may choose on
+  Reference fitting;   // some of them
+  Reference held_out;  // what they are judged on
+  BlockNoise noise;    // of the state, there
 
-  Result<double> judge(const Graph& graph, const Choices& choices) const {
-    TRY_ASSIGN(const Qdq qdq, build_qdq(graph, state.points, choices));
-    return output_noise(qdq.graph, reference);
+  Result<BlockNoise> judge(const Choices& choices) const {
+    TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
+    return block_noise(qdq.graph, held_out);
   }
-  // Takes `choices` over if the outputs gain by it.
+  // On windows that choosing may look at.
+  Result<double> fitting_noise(const Choices& choices) const {
+    TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
+    return output_noise(qdq.graph, fitting);
+  }
+  void record(std::string what, const BlockNoise& before, const BlockNoise& after, bool kept) {
+    state.steps.push_back({std::move(what), noise_db(before.mean()), noise_db(after.mean()), kept,
+                           gain_in_errors(before, after)});
+  }
+  // Takes `choices` over if windows held out gain by it.
   Result<bool> consider(std::string what, Choices choices) {
-    TRY_ASSIGN(const double after, judge(state.graph, choices));
-    const bool kept = after < kWorthwhile * noise;
-    state.steps.push_back({std::move(what), noise_db(noise), noise_db(after), kept});
+    TRY_ASSIGN(BlockNoise after, judge(choices));
+    const bool kept = is_gain(noise, after);
+    record(std::move(what), noise, after, kept);
     if (kept) {
       state.choices = std::move(choices);
-      noise = after;
+      noise = std::move(after);
     }
     return kept;
   }
@@ -109,7 +120,7 @@ Result<Choices> first_choices(const Graph& graph, const Points& points, const Ob
                               const QuantizeOptions& options) {
   Choices choices;
   TRY_ASSIGN(choices.scales, choose_scales(graph, points, seen, options));
-  align_rounded_outputs(graph, points, options.rounded_outputs, choices.scales);
+  align_rounded_outputs(graph, points, options.rounded_outputs, options.given, choices.scales);
   TRY(choose_wide(graph, points, seen, options, choices));
   TRY(round_all(graph, points, options, choices));
   return choices;
@@ -118,128 +129,134 @@ Result<Choices> first_choices(const Graph& graph, const Points& points, const Ob
 struct Candidate {
   Graph graph;
   Choices choices;
-  double noise = 0.0;
+  BlockNoise noise;
   std::string name;
 };
 
-// One way to equalise, seen and judged on a few windows.
-Result<Candidate> try_balance(const Graph& graph, std::string name, const Reference& few,
-                              const QuantizeOptions& options) {
-  Candidate next{graph, {}, 0.0, std::move(name)};
+// One way to equalise: seen on some windows, judged on others.
+Result<Candidate> try_balance(const Graph& graph, std::string name, const Tensor& some,
+                              const Reference& held_out, const QuantizeOptions& options) {
+  Candidate next{graph, {}, {}, std::move(name)};
   const Points points = find_points(graph);
-  TRY_ASSIGN(const Observation seen, observe(graph, points, few.windows, options.calibrator));
+  TRY_ASSIGN(const Observation seen, observe(graph, points, some, options.calibrator));
   TRY_ASSIGN(next.choices, first_choices(graph, points, seen, options));
   TRY_ASSIGN(const Qdq qdq, build_qdq(graph, points, next.choices));
-  TRY_ASSIGN(next.noise, output_noise(qdq.graph, few));
+  TRY_ASSIGN(next.noise, block_noise(qdq.graph, held_out));
   return next;
 }
 
 // The best way to equalise.
-Result<Graph> equalized_graph(const Graph& device, const Tensor& windows,
-                              const QuantizeOptions& options, Optimised& state) {
+Result<Graph> equalized_graph(const Graph& device, const QuantizeOptions& options, Search& search) {
   const Points points = find_points(device);
   const std::vector<Layer> layers = find_layers(device, points);
   const std::vector<Link> links = find_links(device, points, layers);
-  TRY_ASSIGN(const Reference few,
-             make_reference(device, windows, std::min(kEqualizingWindows, judged_windows(device))));
-  TRY_ASSIGN(Candidate best, try_balance(device, "none is better", few, options));
-  const double before = best.noise;
+  const Tensor some =
+      spread_windows(search.windows, std::min(kEqualizingWindows, judged_windows(device)));
+  TRY_ASSIGN(const Candidate plain,
+             try_balance(device, "none is better", some, search.held_out, options));
   if (links.empty()) {
-    state.steps.push_back(
-        {"equalisation: no two layers can share range", noise_db(before), noise_db(before), false});
+    search.record("equalisation: no two layers can share range", plain.noise, plain.noise, false);
     return device;
   }
-  TRY_ASSIGN(const Observation seen, observe(device, points, few.windows, Calibrator::kMinMax));
+  Candidate best = plain;
+  TRY_ASSIGN(const Observation seen, observe(device, points, some, Calibrator::kMinMax));
   for (const Size size : {Size::kLargest, Size::kRootMeanSquare}) {
     for (const double share : {1.0, 0.5}) {
       const Balance balance{size, share};
       TRY_ASSIGN(const Graph graph, equalize(device, layers, links, seen, balance));
-      TRY_ASSIGN(Candidate next, try_balance(graph, to_string(balance), few, options));
-      if (next.noise < std::min(best.noise, kWorthwhile * before)) best = std::move(next);
+      TRY_ASSIGN(Candidate next,
+                 try_balance(graph, to_string(balance), some, search.held_out, options));
+      const bool gains = is_gain(plain.noise, next.noise);
+      if (gains && next.noise.mean() < best.noise.mean()) best = std::move(next);
     }
   }
-  state.steps.push_back({fmt::format("equalisation of {} links: {}", links.size(), best.name),
-                         noise_db(before), noise_db(best.noise), best.noise < before});
+  search.state.equalized = best.name != plain.name;
+  search.record(fmt::format("equalisation of {} links: {}", links.size(), best.name), plain.noise,
+                best.noise, search.state.equalized);
   return best.graph;
 }
 
-Result<void> correct_biases(const Tensor& windows, Search& search) {
+Result<void> correct_biases(Search& search) {
   Optimised& state = search.state;
   Choices analytic = state.choices;
   correct_biases_analytically(state.graph, state.points, state.seen, analytic);
   TRY(search.consider("bias correction, analytic", std::move(analytic)));
   Choices empirical = state.choices;
-  const NoiseOf search_noise = [&](const Choices& some) {
-    return search.judge(search.state.graph, some);
-  };
-  TRY(correct_biases_empirically(state.graph, state.points, spread_windows(windows, kBiasWindows),
-                                 search_noise, empirical));
+  const NoiseOf noise_of = [&](const Choices& some) { return search.fitting_noise(some); };
+  TRY(correct_biases_empirically(state.graph, state.points,
+                                 spread_windows(search.windows, kBiasWindows), noise_of,
+                                 empirical));
   TRY(search.consider("bias correction, empirical", std::move(empirical)));
   return ok();
 }
 
-// For each tensor the observer that serves the outputs best.
-Result<void> choose_observers(const QuantizeOptions& options, Search& search) {
+// For each tensor the observer that serves the outputs best: `own` gets those that differ. Ranges
+// are those of the windows that are not held out, so that one too narrow for others shows.
+Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, Search& search) {
   Optimised& state = search.state;
-  const double before = search.noise;
-  std::vector<std::vector<ScaleChoice>> choices;
-  for (const Calibrator calibrator : {Calibrator::kMse, Calibrator::kMinMax}) {
-    QuantizeOptions own = options;
-    own.calibrator = calibrator;
-    TRY_ASSIGN(choices.emplace_back(), choose_scales(state.graph, state.points, state.seen, own));
-    align_rounded_outputs(state.graph, state.points, options.rounded_outputs, choices.back());
+  TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, fitting, own));
+  TRY_ASSIGN(search.noise, search.judge(state.choices));
+  const BlockNoise before = search.noise;
+  const std::vector<Calibrator> calibrators = {Calibrator::kMse, Calibrator::kMinMax};
+  std::vector<std::vector<ScaleChoice>> found;
+  for (const Calibrator calibrator : calibrators) {
+    QuantizeOptions other = own;
+    other.calibrator = calibrator;
+    TRY_ASSIGN(found.emplace_back(), choose_scales(state.graph, state.points, fitting, other));
+    align_rounded_outputs(state.graph, state.points, own.rounded_outputs, own.given, found.back());
   }
-  std::set<size_t> changed;
   for (size_t i = 0; i < state.points.is_point.size(); ++i) {
     if (!state.points.is_point[i] || state.points.same_scale[i] != ValueId(i)) continue;
-    for (const std::vector<ScaleChoice>& scales : choices) {
-      if (scales[i].scale == state.choices.scales[i].scale) continue;
+    for (size_t way = 0; way < calibrators.size(); ++way) {
+      if (found[way][i].scale == state.choices.scales[i].scale) continue;
       Choices next = state.choices;
-      next.scales[i] = scales[i];
-      TRY_ASSIGN(const double noise, search.judge(state.graph, next));
-      if (noise >= kWorthwhile * search.noise) continue;
-      search.noise = noise;
+      next.scales[i] = found[way][i];
+      TRY_ASSIGN(BlockNoise noise, search.judge(next));
+      if (!is_gain(search.noise, noise)) continue;
+      search.noise = std::move(noise);
       state.choices = std::move(next);
-      changed.insert(i);
+      own.tensor_calibrators[state.graph.values[i].name] = calibrators[way];
     }
   }
-  state.steps.push_back({fmt::format("observers by the error at the outputs: {} tensors differ "
-                                     "from percentile",
-                                     changed.size()),
-                         noise_db(before), noise_db(search.noise), !changed.empty()});
+  const size_t changed = own.tensor_calibrators.size();
+  search.record(fmt::format("observers by the error at the outputs: {} tensors differ from "
+                            "percentile",
+                            changed),
+                before, search.noise, changed > 0);
   return ok();
 }
 
-// Each activation scale a little smaller or larger, judged at the outputs.
+// Each activation scale a little smaller or larger.
 Result<void> tune_scales(Search& search) {
-  const double before = search.noise;
-  size_t changed = 0;
   Optimised& state = search.state;
+  Choices best = state.choices;
+  TRY_ASSIGN(double least, search.fitting_noise(best));
+  size_t changed = 0;
   for (size_t i = 0; i < state.points.is_point.size(); ++i) {
     if (!state.points.is_point[i] || state.points.same_scale[i] != ValueId(i)) continue;
     if (state.seen.histograms[i].count() == 0) continue;
-    const float scale = state.choices.scales[i].scale;
+    const float scale = best.scales[i].scale;
     bool better = false;
     for (const float factor : {0.7f, 0.8f, 0.9f, 1.1f, 1.25f}) {
-      Choices choices = state.choices;
+      Choices choices = best;
       choices.scales[i].scale = scale * factor;
-      TRY_ASSIGN(const double noise, search.judge(state.graph, choices));
-      if (noise >= search.noise) continue;
-      search.noise = noise;
-      state.choices = std::move(choices);
+      TRY_ASSIGN(const double noise, search.fitting_noise(choices));
+      if (noise >= least) continue;
+      least = noise;
+      best = std::move(choices);
       better = true;
     }
     changed += better ? 1 : 0;
   }
-  state.steps.push_back({fmt::format("{} activation scales by the error at the outputs", changed),
-                         noise_db(before), noise_db(search.noise), changed > 0});
+  TRY(search.consider(fmt::format("{} activation scales by the error at the outputs", changed),
+                      std::move(best)));
   return ok();
 }
 
 Result<void> learn(const Tensor& windows, LearnOptions options, const std::string& what,
                    Search& search) {
   Choices choices = search.state.choices;
-  options.noise_of = [&](const Choices& some) { return search.judge(search.state.graph, some); };
+  options.noise_of = [&](const Choices& some) { return search.fitting_noise(some); };
   TRY_ASSIGN(Learned learned,
              learn_weights(search.state.graph, search.state.points, windows, options, choices));
   search.state.not_learned = std::move(learned.left_out);
@@ -248,9 +265,9 @@ Result<void> learn(const Tensor& windows, LearnOptions options, const std::strin
   return ok();
 }
 
-Result<void> learn_level(const Tensor& windows, int level, Search& search) {
+Result<void> learn_level(int level, Search& search) {
   const auto enough = static_cast<size_t>(level == 3 ? kLearningWindows : kFullLearningWindows);
-  const Tensor some = spread_windows(windows, enough);
+  const Tensor some = spread_windows(search.windows, enough);
   TRY(tune_scales(search));
   if (level == 2) {
     return learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search);
@@ -265,11 +282,6 @@ Result<void> learn_level(const Tensor& windows, int level, Search& search) {
 // The layers that bear 4-bit weights best, by the noise each adds alone.
 Result<void> compress(const QuantizeOptions& options, Search& search) {
   const Optimised& state = search.state;
-  struct Cost {
-    size_t node;
-    double noise;
-    Choices choices;
-  };
   std::vector<std::pair<double, size_t>> costs;
   const std::vector<Layer> layers = find_layers(state.graph, state.points);
   const auto four_bits = [&](const Layer& layer, Choices& choices) -> Result<void> {
@@ -282,7 +294,7 @@ Result<void> compress(const QuantizeOptions& options, Search& search) {
     if (state.choices.weights.at(layers[i].node.index()).bits == Bits::kSixteen) continue;
     Choices choices = state.choices;
     TRY(four_bits(layers[i], choices));
-    TRY_ASSIGN(const double noise, search.judge(state.graph, choices));
+    TRY_ASSIGN(const double noise, search.fitting_noise(choices));
     costs.emplace_back(noise, i);
   }
   std::sort(costs.begin(), costs.end());
@@ -294,12 +306,31 @@ Result<void> compress(const QuantizeOptions& options, Search& search) {
     TRY(four_bits(layers[costs[i].second], choices));
     names.push_back(state.graph.node(layers[costs[i].second].node).name);
   }
-  TRY_ASSIGN(const double after, search.judge(state.graph, choices));
-  search.state.steps.push_back({fmt::format("4-bit weights for {} of {} layers: {}", names.size(),
-                                            layers.size(), fmt::join(names, ", ")),
-                                noise_db(search.noise), noise_db(after), true});
+  TRY_ASSIGN(BlockNoise after, search.judge(choices));
+  search.record(fmt::format("4-bit weights for {} of {} layers: {}", names.size(), layers.size(),
+                            fmt::join(names, ", ")),
+                search.noise, after, true);
   search.state.choices = std::move(choices);
-  search.noise = after;
+  search.noise = std::move(after);
+  return ok();
+}
+
+// Points, ranges and rounded weights of the graph as it now is.
+Result<void> first_state(const Tensor& all, const Tensor& held_out, const QuantizeOptions& options,
+                         Search& search) {
+  Optimised& state = search.state;
+  QuantizeOptions own = options;
+  if (options.level >= 0 && options.calibrator == Calibrator::kOutput) {
+    TRY_ASSIGN(state.seen, observe(state.graph, state.points, search.windows, options.calibrator));
+    TRY(choose_observers(state.seen, own, search));
+    TRY_ASSIGN(const Observation rest,
+               observe(state.graph, state.points, held_out, options.calibrator));
+    add_to(state.seen, rest);
+  } else {
+    TRY_ASSIGN(state.seen, observe(state.graph, state.points, all, options.calibrator));
+  }
+  TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, state.seen, own));
+  TRY_ASSIGN(search.noise, search.judge(state.choices));
   return ok();
 }
 
@@ -309,28 +340,29 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
                            const QuantizeOptions& options) {
   Search search;
   search.state.graph = device;
-  TRY_ASSIGN(search.reference, make_reference(device, windows, judged_windows(device)));
+  Split split = split_windows(windows, options.groups);
+  search.windows = std::move(split.fitting);
+  const size_t judged = judged_windows(device);
+  TRY_ASSIGN(search.fitting, make_reference(device, search.windows, judged));
+  TRY_ASSIGN(search.held_out, make_reference(device, split.held_out, judged));
   const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
   if (options.level >= 0 && options.equalization && !is_given) {
-    TRY_ASSIGN(search.state.graph, equalized_graph(device, windows, options, search.state));
+    TRY_ASSIGN(search.state.graph, equalized_graph(device, options, search));
   }
   Optimised& state = search.state;
   state.points = find_points(state.graph);
-  TRY_ASSIGN(state.seen, observe(state.graph, state.points, windows, options.calibrator));
-  TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, state.seen, options));
-  TRY_ASSIGN(search.noise, search.judge(state.graph, state.choices));
-  state.equalized = !state.steps.empty() && state.steps.front().kept;
-  if (options.four_bit_share > 0.0 && !is_given) TRY(compress(options, search));
   if (is_given) {
-    state.steps.push_back({"scales were given: the level's steps are left out",
-                           noise_db(search.noise), noise_db(search.noise), false});
+    TRY_ASSIGN(state.seen, observe(state.graph, state.points, windows, options.calibrator));
+    TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, state.seen, options));
+    TRY_ASSIGN(search.noise, search.judge(state.choices));
+    search.record("scales were given: the level's steps are left out", search.noise, search.noise,
+                  false);
     return std::move(search.state);
   }
-  if (options.level >= 0 && options.calibrator == Calibrator::kOutput) {
-    TRY(choose_observers(options, search));
-  }
-  if (options.level >= 1) TRY(correct_biases(windows, search));
-  if (options.level >= 2) TRY(learn_level(windows, options.level, search));
+  TRY(first_state(windows, split.held_out, options, search));
+  if (options.four_bit_share > 0.0) TRY(compress(options, search));
+  if (options.level >= 1) TRY(correct_biases(search));
+  if (options.level >= 2) TRY(learn_level(options.level, search));
   return std::move(search.state);
 }
 

@@ -178,7 +178,7 @@ TEST(Precision, StoringAnAlignedOutputMovesNoNumberAcrossAThreshold) {
   const ir::Graph graph = body("input x: float32[1x64]\nrelu: Relu(x) -> y\noutput y");
   std::vector<ScaleChoice> scales(graph.values.size(), {DType::kInt8, 4.003f / 127.0f, 0});
   const ir::ValueId y = *ir::find_value(graph, "y");
-  align_rounded_outputs(graph, find_points(graph), {"y"}, scales);
+  align_rounded_outputs(graph, find_points(graph), {"y"}, {}, scales);
   const float scale = scales[find_points(graph).same_scale[y.index()].index()].scale;
   Rng rng(4);
   for (int i = 0; i < 20000; ++i) {

@@ -210,6 +210,27 @@ Result<Observation> observe(const Graph& device, const Points& points, const Ten
   return seen;
 }
 
+void add_to(Observation& seen, const Observation& further) {
+  for (size_t i = 0; i < seen.histograms.size(); ++i) {
+    seen.histograms[i].merge(further.histograms[i]);
+    add_stats(further.channels[i], seen.channels[i]);
+    std::vector<Histogram>& channels = seen.channel_histograms[i];
+    for (size_t c = 0; c < channels.size() && c < further.channel_histograms[i].size(); ++c) {
+      channels[c].merge(further.channel_histograms[i][c]);
+    }
+  }
+}
+
+const Encoding* given_scale(const Graph& device, const Points& points, ValueId shared,
+                            const Encodings& given) {
+  for (size_t i = 0; i < device.values.size() && !given.tensors.empty(); ++i) {
+    if (!points.is_point[i] || points.same_scale[i] != shared) continue;
+    const auto found = given.tensors.find(device.values[i].name);
+    if (found != given.tensors.end()) return &found->second;
+  }
+  return nullptr;
+}
+
 Result<std::vector<ScaleChoice>> choose_scales(const Graph& device, const Points& points,
                                                const Observation& seen,
                                                const QuantizeOptions& options) {
@@ -222,9 +243,9 @@ Result<std::vector<ScaleChoice>> choose_scales(const Graph& device, const Points
                                        "windows; check the windows' range",
                                        seen.histograms[i].non_finite()));
     }
-    const auto given = options.given.tensors.find(device.values[i].name);
-    if (given != options.given.tensors.end() && is_byte(given->second.dtype)) {
-      scales[i] = {given->second.dtype, given->second.scale, given->second.zero_point};
+    if (const Encoding* given = given_scale(device, points, ValueId(i), options.given);
+        given != nullptr && is_byte(given->dtype)) {
+      scales[i] = {given->dtype, given->scale, given->zero_point};
       continue;
     }
     QuantizeOptions own = options;

@@ -30,6 +30,13 @@ inline constexpr size_t kStatWindows = 256;
 Result<Observation> observe(const ir::Graph& device, const Points& points, const Tensor& windows,
                             Calibrator calibrator);
 
+// Adds what was seen of further windows. Moving averages stay as they are.
+void add_to(Observation& seen, const Observation& further);
+
+// The encoding of `shared` or of a point that shares its scale; null if none is given.
+const Encoding* given_scale(const ir::Graph& device, const Points& points, ir::ValueId shared,
+                            const Encodings& given);
+
 // The scale of every point that others share, by the calibrator; where only elementwise functions
 // read a point, kMse and kMseChannel mean the error behind them.
 // Errors: kInvalidInput naming a tensor that becomes NaN or infinite.

@@ -102,13 +102,14 @@ Result<void> choose_wide(const Graph& graph, const Points& points, const Observa
   const bool is_given = !options.given.tensors.empty();
   if (options.wide_ends && !is_given) TRY(widen_ends(graph, points, choices));
   for (size_t i = 0; i < choices.wide.size(); ++i) {
-    const auto given = options.given.tensors.find(graph.values[i].name);
+    const bool is_own = points.is_point[i] && points.same_scale[i] == ValueId(i);
+    const Encoding* given =
+        is_own ? given_scale(graph, points, ValueId(i), options.given) : nullptr;
     const bool is_wide =
-        given != options.given.tensors.end() &&
-        (given->second.dtype == DType::kInt16 || given->second.dtype == DType::kUInt16);
-    if (is_wide && points.is_point[i] && points.same_scale[i] == ValueId(i)) {
+        given != nullptr && (given->dtype == DType::kInt16 || given->dtype == DType::kUInt16);
+    if (is_wide) {
       choices.wide[i] = true;
-      choices.wide_scales[i] = {given->second.dtype, given->second.scale, 0};
+      choices.wide_scales[i] = {given->dtype, given->scale, 0};
     } else if (choices.wide[i]) {
       choices.wide_scales[i] = wide_scale(seen.histograms[i]);
     }
@@ -117,11 +118,12 @@ Result<void> choose_wide(const Graph& graph, const Points& points, const Observa
 }
 
 void align_rounded_outputs(const Graph& graph, const Points& points,
-                           const std::vector<std::string>& outputs,
+                           const std::vector<std::string>& outputs, const Encodings& given,
                            std::vector<ScaleChoice>& scales) {
   for (const std::string& name : outputs) {
     const std::optional<ValueId> value = ir::find_value(graph, name);
     if (!value || !points.is_point[value->index()]) continue;
+    if (given_scale(graph, points, points.same_scale[value->index()], given) != nullptr) continue;
     ScaleChoice& choice = scales[points.same_scale[value->index()].index()];
     auto n = static_cast<int>(std::floor(1.0 / static_cast<double>(choice.scale)));
     if (n % 2 == 0) --n;

@@ -15,9 +15,10 @@ Result<void> choose_wide(const ir::Graph& graph, const Points& points, const Obs
                          const QuantizeOptions& options, Choices& choices);
 
 // Scale 1/n with n odd for the named outputs: thresholds k + 1/2 of a rounding behind them then lie
-// midway between two codes, and storing the output as INT8 moves no number across one.
+// midway between two codes, and storing the output as INT8 moves no number across one. Scales that
+// are given stay.
 void align_rounded_outputs(const ir::Graph& graph, const Points& points,
-                           const std::vector<std::string>& outputs,
+                           const std::vector<std::string>& outputs, const Encodings& given,
                            std::vector<ScaleChoice>& scales);
 
 }  // namespace graupel::quantize

@@ -110,6 +110,8 @@ struct QuantizeOptions {
   // Empty: at the device part's own outputs.
   ir::Graph host;
   int64_t sensitivity_windows = 64;  // 0: no sensitivity
+  // Who each window is of; empty: not known. Steps are judged on people they were not chosen on.
+  std::vector<int64_t> groups;
 };
 
 // One tensor stored as integers.
@@ -140,12 +142,13 @@ struct LayerSensitivity {
   double divergence_nats = 0.0;  // mean KL(float || this layer quantised) of the softmaxed logits
 };
 
-// One thing that was tried: seen at the outputs, on calibration windows.
+// One thing that was tried: seen at the outputs, on calibration windows held out of the choice.
 struct LevelStep {
   std::string what;
   double snr_before_db = 0.0, snr_after_db = 0.0;
-  bool kept = false;      // what made it worse is undone
-  std::string cost = {};  // what keeping it costs the device; empty: nothing
+  bool kept = false;            // what does not gain beyond chance is undone
+  double gain_in_errors = 0.0;  // mean gain over its standard error; 0: not known
+  std::string cost = {};        // what keeping it costs the device; empty: nothing
 };
 
 // What is odd about a layer, and what to do.

@@ -23,6 +23,13 @@ Tensor spread_windows(const Tensor& windows, size_t count) {
   return some;
 }
 
+std::vector<int64_t> spread_groups(const std::vector<int64_t>& groups, size_t count) {
+  if (count >= groups.size()) return groups;
+  std::vector<int64_t> some(count);
+  for (size_t i = 0; i < count; ++i) some[i] = groups[i * groups.size() / count];
+  return some;
+}
+
 Result<Reference> make_reference(const ir::Graph& device, const Tensor& windows, size_t count) {
   Reference reference;
   reference.windows = spread_windows(windows, count);

@@ -36,7 +36,7 @@ inline void randomize(ir::Graph& graph, const std::string& name, uint64_t seed) 
 }
 
 inline ir::Graph shipped_model() {
-  Result<ir::Graph> graph = onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu.onnx");
+  Result<ir::Graph> graph = onnx::read_model(GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.onnx");
   EXPECT_TRUE(graph.ok());
   return graph.ok() ? std::move(graph).value() : ir::Graph();
 }
@@ -61,7 +61,7 @@ inline Tensor shipped_windows(int64_t count, Units units = Units::kZScored) {
   options.windows = count;
   if (units == Units::kZScored) {
     const Result<std::string> json =
-        read_file(GRAUPEL_SOURCE_DIR "/models/fsq_imu.normalization.json");
+        read_file(GRAUPEL_SOURCE_DIR "/models/fsq_imu_synthetic.normalization.json");
     EXPECT_TRUE(json.ok());
     options.normalization = data::parse_normalization(*json).value();
   }

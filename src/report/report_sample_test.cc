@@ -96,7 +96,7 @@ void add_confusion(Report& report) {
 Report sample_report() {
   Report report;
   report.title = "fsq_imu on hailo8";
-  report.model = "models/fsq_imu.onnx";
+  report.model = "models/fsq_imu_synthetic.onnx";
   report.target = "hailo8";
   report.summary_sentence =
       "5 of 12 nodes run on the device; the tail with FSQ stays on the host and answers bit for "

@@ -54,6 +54,23 @@ nlohmann::ordered_json float_number(float value) {
   return nlohmann::ordered_json::parse(fmt::format("{}", value), nullptr, false);
 }
 
+nlohmann::ordered_json object_of(const StateAnswer& state) {
+  nlohmann::ordered_json object = {{"class", state.state}};
+  if (!state.label.empty()) object["label"] = state.label;
+  object["probability"] = number(state.probability);
+  object["since_window"] = state.since_window;
+  object["lasted_windows"] = state.lasted_windows;
+  if (state.lasted_s > 0.0) object["lasted_s"] = state.lasted_s;
+  object["at_least"] = state.at_least;
+  if (!state.evidence) object["evidence"] = false;
+  return object;
+}
+
+void put_source(nlohmann::ordered_json& object, const Source& source) {
+  object["engine"] = source.engine;
+  if (!source.reason.empty()) object["reason"] = source.reason;
+}
+
 nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine) {
   nlohmann::ordered_json object;
   object["window"] = answer.window;
@@ -66,7 +83,8 @@ nlohmann::ordered_json object_of(const Answer& answer, const std::string& engine
   for (const float logit : answer.logits) object["logits"].push_back(float_number(logit));
   if (!answer.fsq_digits.empty()) object["fsq_digits"] = answer.fsq_digits;
   if (answer.fsq_code) object["fsq_code"] = *answer.fsq_code;
-  object["engine"] = engine;
+  if (answer.state) object["state"] = object_of(*answer.state);
+  put_source(object, answer.source ? *answer.source : Source{engine, {}, false});
   return object;
 }
 
@@ -80,6 +98,10 @@ std::string field(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
   return quoted + "\"";
+}
+
+std::string source_fields(const std::optional<Source>& source, const std::string& engine) {
+  return source ? field(source->engine) + "," + field(source->reason) : field(engine);
 }
 
 // Element `index` as JSON; its text is also what CSV holds.
@@ -172,12 +194,14 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
     }
     if (!labels.empty()) answer.label = labels[static_cast<size_t>(answer.class_index)];
     answer.logits.assign(row.begin(), row.end());
+    if (i < context.sources.size()) answer.source = context.sources[i];
     if (digits) answer.fsq_digits = integers_of(outputs[*digits], i, windows);
     if (code) {
       const std::vector<int64_t> values = integers_of(outputs[*code], i, windows);
       if (values.size() == 1) answer.fsq_code = values[0];
     }
   }
+  TRY(add_states(context, answers));
   return answers;
 }
 
@@ -185,7 +209,9 @@ Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
                          const AnswerContext& context) {
   if (context.decider == nullptr || !context.decider->block.drift) return false;
   const decide::Drift& drift = *context.decider->block.drift;
-  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
+  AnswerContext windows_only = context;
+  windows_only.recording.reset();
+  TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, windows_only));
   decide::DriftState state = decide::start_drift(drift);
   for (const Answer& answer : answers) {
     decide::observe_drift(drift, 1.0 - answer.probability, state);
@@ -215,7 +241,10 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
   for (size_t i = 0; i < first.fsq_digits.size(); ++i) text += fmt::format(",fsq_digit_{}", i);
   if (first.fsq_code) text += ",fsq_code";
   if (first.conformal_set) text += ",conformal_set";
-  text += ",engine\n";
+  if (first.state) {
+    text += ",state,state_label,state_probability,state_since_window,state_lasted_s,state_at_least";
+  }
+  text += first.source ? ",engine,reason\n" : ",engine\n";
   for (const Answer& answer : answers) {
     text += fmt::format("{},{},{},{}", answer.window, answer.class_index, field(answer.label),
                         answer.probability);
@@ -223,13 +252,19 @@ std::string format_csv(std::span<const Answer> answers, const std::string& engin
     for (const int64_t digit : answer.fsq_digits) text += fmt::format(",{}", digit);
     if (answer.fsq_code) text += fmt::format(",{}", *answer.fsq_code);
     if (answer.conformal_set) text += fmt::format(",{}", fmt::join(*answer.conformal_set, " "));
-    text += "," + field(engine) + "\n";
+    if (answer.state) {
+      const StateAnswer& state = *answer.state;
+      text += fmt::format(",{},{},{},{},{},{:d}", state.state, field(state.label),
+                          state.probability, state.since_window, state.lasted_s, state.at_least);
+    }
+    text += "," + source_fields(answer.source, engine) + "\n";
   }
   return text;
 }
 
 std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
-                           const std::string& engine, OutputFormat format) {
+                           const std::string& engine, OutputFormat format,
+                           std::span<const Source> sources) {
   const size_t count = std::min(outputs.size(), plan.outputs.size());
   const auto windows =
       static_cast<size_t>(count == 0 || outputs[0].rank() == 0 ? 0 : outputs[0].shape()[0]);
@@ -242,7 +277,7 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
         text += "," + field(fmt::format("{}_{}", plan.outputs[o].name, i));
       }
     }
-    text += ",engine\n";
+    text += sources.empty() ? ",engine\n" : ",engine,reason\n";
   }
   for (size_t window = 0; window < windows; ++window) {
     nlohmann::ordered_json object = {{"window", window}};
@@ -252,20 +287,29 @@ std::string format_outputs(const Plan& plan, std::span<const Tensor> outputs,
       for (const nlohmann::ordered_json& value : values) row += "," + value.dump();
       object["outputs"][plan.outputs[o].name] = std::move(values);
     }
-    object["engine"] = engine;
+    std::optional<Source> source;
+    if (window < sources.size()) source = sources[window];
+    put_source(object, source ? *source : Source{engine, {}, false});
     switch (format) {
       case OutputFormat::kJson: text += (window > 0 ? ",\n " : "\n ") + dumped(object); break;
       case OutputFormat::kJsonLines: text += dumped(object) + "\n"; break;
-      case OutputFormat::kCsv: text += row + "," + field(engine) + "\n"; break;
+      case OutputFormat::kCsv: text += row + "," + source_fields(source, engine) + "\n"; break;
     }
   }
   return format == OutputFormat::kJson ? text + "\n]\n" : text;
 }
 
+OutputFormat output_format(std::string_view name) {
+  if (name == "csv") return OutputFormat::kCsv;
+  return name == "jsonl" ? OutputFormat::kJsonLines : OutputFormat::kJson;
+}
+
 Result<std::string> format_any(const Plan& plan, std::span<const Tensor> outputs,
                                const AnswerContext& context, const std::string& engine,
                                OutputFormat format) {
-  if (!logits_output(plan).ok()) return format_outputs(plan, outputs, engine, format);
+  if (!context.recording && !logits_output(plan).ok()) {
+    return format_outputs(plan, outputs, engine, format, context.sources);
+  }
   TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
   switch (format) {
     case OutputFormat::kCsv: return format_csv(answers, engine);

@@ -32,6 +32,26 @@ Result<void> write_decisions(const std::string& prefix, std::span<const Answer> 
   return ok();
 }
 
+Result<void> write_states(const std::string& prefix, std::span<const Answer> answers) {
+  const auto count = static_cast<int64_t>(answers.size());
+  Tensor state(DType::kInt64, {count}), since(DType::kInt64, {count});
+  Tensor probability(DType::kFloat64, {count}), lasted(DType::kFloat64, {count});
+  Tensor at_least(DType::kBool, {count});
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i].state) return ok();
+    state.mutable_data<int64_t>()[i] = answers[i].state->state;
+    since.mutable_data<int64_t>()[i] = answers[i].state->since_window;
+    probability.mutable_data<double>()[i] = answers[i].state->probability;
+    lasted.mutable_data<double>()[i] = answers[i].state->lasted_s;
+    at_least.mutable_data<bool>()[i] = answers[i].state->at_least;
+  }
+  TRY(data::write_npy(file_name(prefix, "state"), state));
+  TRY(data::write_npy(file_name(prefix, "state_since_window"), since));
+  TRY(data::write_npy(file_name(prefix, "state_probability"), probability));
+  TRY(data::write_npy(file_name(prefix, "state_lasted_s"), lasted));
+  return data::write_npy(file_name(prefix, "state_at_least"), at_least);
+}
+
 }  // namespace
 
 Result<void> write_arrays(const std::string& prefix, const Plan& plan,
@@ -40,8 +60,17 @@ Result<void> write_arrays(const std::string& prefix, const Plan& plan,
   for (size_t i = 0; i < outputs.size() && i < plan.outputs.size(); ++i) {
     TRY(data::write_npy(file_name(prefix, plan.outputs[i].name), outputs[i]));
   }
-  if (context.decider == nullptr || !logits_output(plan).ok()) return ok();
+  if (!context.sources.empty()) {
+    Tensor on_device(DType::kBool, {static_cast<int64_t>(context.sources.size())});
+    for (size_t i = 0; i < context.sources.size(); ++i) {
+      on_device.mutable_data<bool>()[i] = context.sources[i].on_device;
+    }
+    TRY(data::write_npy(file_name(prefix, "on_device"), on_device));
+  }
+  const bool decides = context.decider != nullptr && logits_output(plan).ok();
+  if (!decides && !context.recording) return ok();
   TRY_ASSIGN(const std::vector<Answer> answers, answers_of(plan, outputs, context));
+  if (context.recording) TRY(write_states(prefix, answers));
   return write_decisions(prefix, answers, static_cast<size_t>(context.decider->block.classes));
 }
 

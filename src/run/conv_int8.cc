@@ -4,16 +4,14 @@
 // or as int16 with the zero point off; an input that needs neither is read where it lies. Kernel
 // rows above and below the image are left out instead of padded: an output row has its own first
 // weights and, where the bias takes off a zero point, its own bias. Then each group of output
-// channels walks the strip's rows, of every window of a batch, while its weights stay in the cache.
+// channels walks the strip's rows while its weights stay in the cache.
 // A max pool over pairs of neighbours is taken on the sums. What else follows - other max pools, an
 // average over the image, the sum with another tensor - takes the strip's bytes while they are in
-// the cache. Rows, or groups of channels where rows are few, can be shared out among threads: every
-// byte is computed by itself, so the answers are the same. Reference: docs/formats/int8.md,
+// the cache. Reference: docs/formats/int8.md,
 // kernels/kernels.h. Test: engine_test.cc.
 #include "run/conv_int8.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <utility>
 
@@ -81,7 +79,7 @@ void lay_out_bytes(const Frame& frame, const ConvInt8& step, const PackedConv& p
     if (packed.flip == 0) {
       std::memcpy(to + left, from, inner);
     } else {
-      frame.program->kernels->flip_row({from, packed.flip, to + left, inner});
+      frame.program.kernels->flip_row({from, packed.flip, to + left, inner});
     }
     std::memset(to + left + inner, zero, row - left - inner);
   }
@@ -98,9 +96,9 @@ void lay_out_words(const Frame& frame, const ConvInt8& step, const PackedConv& p
   const int64_t inner = std::min<int64_t>(int64_t{w.in_w} * w.channels, row - left);
   for (int32_t iy = rows.first; iy < rows.last; ++iy, to += row) {
     std::fill_n(to, left, int16_t{0});
-    frame.program->kernels->widen_row({x + int64_t{iy} * w.in_w * w.channels,
-                                       byte_type(frame.buffer(step.x)), step.x_zero_point,
-                                       to + left, static_cast<size_t>(inner)});
+    frame.program.kernels->widen_row({x + int64_t{iy} * w.in_w * w.channels,
+                                      byte_type(frame.buffer(step.x)), step.x_zero_point, to + left,
+                                      static_cast<size_t>(inner)});
     std::fill_n(to + left + inner, row - left - inner, int16_t{0});
   }
   std::fill_n(to, kernels::kReadSlack, int16_t{0});
@@ -142,11 +140,11 @@ struct Stretch {
 
 // What a step's rows need beside their kernels' own operands.
 struct Call {
-  std::span<const Frame> frames;
+  const Frame& frame;
   const ConvInt8& step;
   const PackedConv& packed;
 
-  const kernels::KernelTable& kernels() const { return *frames[0].program->kernels; }
+  const kernels::KernelTable& kernels() const { return *frame.program.kernels; }
 };
 
 void depthwise_stretch(const Call& call, const void* x, const Taps& rows, const Block& block,
@@ -187,21 +185,21 @@ void run_stretch(const Call& call, const void* x, const Block& block, int32_t oy
                            range, block.channels, s.positions, s.pool, s.y, s.y_step});
 }
 
-uint8_t* held_bytes(const Call& call, const Frame& frame) {
-  return reinterpret_cast<uint8_t*>(frame.scratch) + call.packed.input_bytes;
+uint8_t* held_bytes(const Call& call) {
+  return reinterpret_cast<uint8_t*>(call.frame.scratch) + call.packed.input_bytes;
 }
-int32_t* tap_offsets(const Call& call, const Frame& frame) {
-  return reinterpret_cast<int32_t*>(held_bytes(call, frame) + call.packed.held_bytes);
+int32_t* tap_offsets(const Call& call) {
+  return reinterpret_cast<int32_t*>(held_bytes(call) + call.packed.held_bytes);
 }
 
 // The convolution's rows `rows` of one block; `x` holds the input's rows from first_input on.
-void run_rows(const Call& call, const Frame& frame, const void* x, int32_t first_input,
-              const Block& block, const Rows& rows) {
+void run_rows(const Call& call, const void* x, int32_t first_input, const Block& block,
+              const Rows& rows) {
   const PackedConv& packed = call.packed;
   const Window2d& w = packed.window;
   const int32_t stored = packed.pair_pool ? call.step.pool->out_w : w.out_w;
   const int64_t row_bytes = int64_t{stored} * call.step.out_channels;
-  uint8_t* const y = packed.held ? held_bytes(call, frame) : frame.write<uint8_t>(call.step.y);
+  uint8_t* const y = packed.held ? held_bytes(call) : call.frame.write<uint8_t>(call.step.y);
   const int64_t input_row = packed.row_w * w.channels;
   for (int32_t oy = rows.first; oy < rows.last;) {
     const int32_t at = packed.held ? oy % packed.held_rows : oy;
@@ -226,14 +224,15 @@ void run_rows(const Call& call, const Frame& frame, const void* x, int32_t first
   }
 }
 
-// Result rows [rows) of the max pool over the held rows, channels [first, first + channels).
-void pool_rows(const Call& call, const Frame& frame, const Rows& rows, int32_t first,
-               int32_t channels) {
+// Result rows [rows) of the max pool over the held rows.
+void pool_rows(const Call& call, const Rows& rows) {
+  const Frame& frame = call.frame;
+  const int32_t channels = call.step.out_channels;
   const Window2d& p = *call.step.pool;
   const int64_t row_bytes = int64_t{p.in_w} * p.channels;
-  const uint8_t* const held = held_bytes(call, frame) + first;
-  int32_t* const offsets = tap_offsets(call, frame);
-  uint8_t* const y = frame.write<uint8_t>(call.step.y) + first;
+  const uint8_t* const held = held_bytes(call);
+  int32_t* const offsets = tap_offsets(call);
+  uint8_t* const y = frame.write<uint8_t>(call.step.y);
   for (int32_t py = rows.first; py < rows.last; ++py) {
     const int64_t start = int64_t{py} * p.stride_h - p.pad_top;
     const Taps inside = taps_inside(start, p.kernel_h, 1, p.in_h);
@@ -260,62 +259,37 @@ kernels::ByteType between_type(const ConvInt8& step) {
   return step.requantize.low < 0 ? kernels::ByteType::kInt8 : kernels::ByteType::kUInt8;
 }
 
-void average_image(const Call& call, const Frame& frame, int32_t first, int32_t channels) {
+void average_image(const Call& call) {
+  const Frame& frame = call.frame;
   const ConvInt8& step = call.step;
-  int32_t* const offsets = tap_offsets(call, frame);
+  int32_t* const offsets = tap_offsets(call);
   const int32_t taps = step.window.out_h * step.window.out_w;
   for (int32_t t = 0; t < taps; ++t) offsets[t] = t * step.out_channels;
-  call.kernels().average_pool_row({held_bytes(call, frame) + first, between_type(step),
-                                   step.requantize.zero_point, 0, offsets, taps, channels, 1,
+  call.kernels().average_pool_row({held_bytes(call), between_type(step), step.requantize.zero_point,
+                                   0, offsets, taps, step.out_channels, 1,
                                    *frame.read<float>(step.average), byte_range(step.last),
-                                   frame.write<uint8_t>(step.y) + first, step.out_channels});
+                                   frame.write<uint8_t>(step.y), step.out_channels});
 }
 
 // Adds the residual to the bytes that lie in y.
-void add_residual(const Call& call, const Frame& frame, const Rows& rows, int32_t first,
-                  int32_t channels) {
+void add_residual(const Call& call, const Rows& rows) {
+  const Frame& frame = call.frame;
   const ConvInt8& step = call.step;
   const int64_t row = int64_t{step.window.out_w} * step.out_channels;
-  const bool whole = channels == step.out_channels;  // then all positions are one stretch
-  const int64_t positions = whole ? 1 : int64_t{rows.last - rows.first} * step.window.out_w;
-  const auto count = static_cast<size_t>(whole ? (rows.last - rows.first) * row : channels);
-  uint8_t* y = frame.write<uint8_t>(step.y) + rows.first * row + first;
-  const uint8_t* r = frame.read<uint8_t>(step.residual) + rows.first * row + first;
-  const kernels::ByteType r_type = byte_type(frame.buffer(step.residual));
-  for (int64_t p = 0; p < positions; ++p, y += step.out_channels, r += step.out_channels) {
-    call.kernels().binary_row({kernels::ByteOp::kAdd,
-                               {y, between_type(step), step.requantize.zero_point, step.q_scale},
-                               {r, r_type, step.residual_zero_point, step.residual_scale},
-                               step.sum_scale,
-                               byte_range(step.last),
-                               y,
-                               count});
-  }
+  uint8_t* y = frame.write<uint8_t>(step.y) + rows.first * row;
+  call.kernels().binary_row(
+      {kernels::ByteOp::kAdd,
+       {y, between_type(step), step.requantize.zero_point, step.q_scale},
+       {frame.read<uint8_t>(step.residual) + rows.first * row,
+        byte_type(frame.buffer(step.residual)), step.residual_zero_point, step.residual_scale},
+       step.sum_scale,
+       byte_range(step.last),
+       y,
+       static_cast<size_t>((rows.last - rows.first) * row)});
 }
 
-// What one thread computes: result rows, and blocks of channels.
-struct Share {
-  Rows rows;
-  int32_t first_block = 0, last_block = 0;
-};
-
-void run_tail(const Call& call, const Share& share, const Rows& rows) {
-  if (!call.packed.held && !call.step.residual.valid()) return;
-  const int32_t first = block_at(call.step, call.packed, share.first_block).first;
-  const Block last = block_at(call.step, call.packed, share.last_block - 1);
-  const int32_t channels = last.first + last.channels - first;
-  for (const Frame& frame : call.frames) {
-    if (call.step.average.valid()) {
-      average_image(call, frame, first, channels);
-    } else if (call.step.residual.valid()) {
-      add_residual(call, frame, rows, first, channels);
-    } else {
-      pool_rows(call, frame, rows, first, channels);
-    }
-  }
-}
-
-const void* laid_out(const Call& call, const Frame& frame, const Rows& rows) {
+const void* laid_out(const Call& call, const Rows& rows) {
+  const Frame& frame = call.frame;
   if (call.packed.in_place) return frame.read<uint8_t>(call.step.x);
   if (call.packed.dot) {
     lay_out_bytes(frame, call.step, call.packed, rows);
@@ -325,84 +299,33 @@ const void* laid_out(const Call& call, const Frame& frame, const Rows& rows) {
   return frame.scratch;
 }
 
-void run_share(const Call& call, const Share& share) {
-  const PackedConv& packed = call.packed;
-  std::array<const void*, kMostBatch> x;
-  int32_t next = 0;  // row of the convolution; those before it are held
-  for (int32_t first = share.rows.first; first < share.rows.last; first += packed.strip_rows) {
-    const Rows strip{first, std::min(first + packed.strip_rows, share.rows.last)};
-    Rows fresh = conv_rows(call.step, packed, strip);
+}  // namespace
+
+void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed) {
+  const Call call{frame, step, packed};
+  const int32_t results = result_rows(step), blocks = block_count(step, packed);
+  int32_t next = 0;  // row of the convolution; those before it are computed
+  for (int32_t first = 0; first < results; first += packed.strip_rows) {
+    const Rows strip{first, std::min(first + packed.strip_rows, results)};
+    Rows fresh = conv_rows(step, packed, strip);
     fresh.first = std::max(fresh.first, next);
     next = std::max(next, fresh.last);
     if (fresh.first < fresh.last) {
       const Rows input = input_rows(packed.window, fresh);
-      for (size_t i = 0; i < call.frames.size(); ++i) x[i] = laid_out(call, call.frames[i], input);
+      const void* x = laid_out(call, input);
       const int32_t first_input = packed.in_place ? 0 : input.first;
-      for (int32_t b = share.first_block; b < share.last_block; ++b) {
-        const Block block = block_at(call.step, packed, b);
-        for (size_t i = 0; i < call.frames.size(); ++i) {
-          run_rows(call, call.frames[i], x[i], first_input, block, fresh);
-        }
+      for (int32_t b = 0; b < blocks; ++b) {
+        run_rows(call, x, first_input, block_at(step, packed, b), fresh);
       }
     }
-    run_tail(call, share, strip);
+    if (step.average.valid()) {
+      average_image(call);
+    } else if (step.residual.valid()) {
+      add_residual(call, strip);
+    } else if (packed.held) {
+      pool_rows(call, strip);
+    }
   }
-}
-
-// One position per window (a fully connected layer): the windows of a batch are its positions.
-void run_positions(const Call& call) {
-  const PackedConv& packed = call.packed;
-  const auto count = static_cast<int32_t>(call.frames.size());
-  const void* x = nullptr;
-  const Rows input = input_rows(packed.window, {0, 1});
-  for (size_t i = call.frames.size(); i-- > 0;) x = laid_out(call, call.frames[i], input);
-  const Frame& one = call.frames[0];
-  const Frame& two = call.frames[1];
-  Stretch s;
-  s.x_row_step = packed.in_place ? two.arena - one.arena : two.scratch - one.scratch;
-  if (!packed.dot) s.x_row_step /= ptrdiff_t{sizeof(int16_t)};
-  s.x_step = s.x_row_step;
-  s.positions = count;
-  s.y_step = two.arena - one.arena;
-  const Taps taps = rows_inside(packed.window, 0);
-  const int64_t row = int64_t{taps.first} * packed.window.dilation_h - packed.window.pad_top;
-  const int32_t first_input = packed.in_place ? 0 : input.first;
-  for (int32_t b = 0; b < block_count(call.step, packed); ++b) {
-    const Block block = block_at(call.step, packed, b);
-    s.x_at = taps.first < taps.last
-                 ? (row - first_input) * packed.row_w * packed.window.channels + block.input
-                 : 0;
-    s.y = one.write<uint8_t>(call.step.y) + block.first;
-    run_stretch(call, x, block, 0, taps, s);
-  }
-}
-
-}  // namespace
-
-void execute(std::span<const Frame> frames, const ConvInt8& step, const PackedConv& packed) {
-  const Call call{frames, step, packed};
-  const bool alone = step.window.out_h == 1 && step.window.out_w == 1 && !step.pool &&
-                     !packed.held && !step.residual.valid();
-  if (frames.size() > 1 && alone) return run_positions(call);
-  run_share(call, {{0, result_rows(step)}, 0, block_count(step, packed)});
-}
-
-void execute_part(const Frame& frame, const ConvInt8& step, const PackedConv& packed,
-                  const PartOf& part) {
-  const int32_t rows = result_rows(step), blocks = block_count(step, packed);
-  // Rows have less in common than groups of channels, which all lay out the whole input.
-  const bool by_rows = rows >= 4 * part.of || blocks < part.of;
-  const auto cut = [&](int32_t total, int32_t index) {
-    return static_cast<int32_t>(int64_t{total} * index / part.of);
-  };
-  Share share{{0, rows}, 0, blocks};
-  if (by_rows) {
-    share.rows = {cut(rows, part.index), cut(rows, part.index + 1)};
-  } else {
-    share.first_block = cut(blocks, part.index);
-    share.last_block = cut(blocks, part.index + 1);
-  }
-  if (share.first_block < share.last_block) run_share({{&frame, 1}, step, packed}, share);
 }
 
 }  // namespace graupel::run

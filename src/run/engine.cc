@@ -6,14 +6,12 @@
 #include "run/engine.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/parallel.h"
-#include "run/crew.h"
 #include "run/engine_internal.h"
 
 namespace graupel::run {
@@ -32,7 +30,8 @@ size_t scratch_of(const StepBody& body, const Prepared& prepared) {
   return 0;
 }
 
-Result<void> check_input(const Plan& plan) {
+Result<void> check_input(const Plan& plan, EngineInputs inputs) {
+  if (inputs == EngineInputs::kTensors && !plan.inputs.empty()) return ok();
   if (plan.inputs.size() != 1 ||
       plan.buffers[plan.inputs[0].buffer.index()].dtype != DType::kFloat32) {
     return unsupported("plan", "takes " + std::to_string(plan.inputs.size()) +
@@ -41,94 +40,43 @@ Result<void> check_input(const Plan& plan) {
   return ok();
 }
 
-// Multiply-adds of a step that threads share: a call of the crew costs some microseconds, which a
-// core fills with about as many (docs/benchmarks.md).
-constexpr int64_t kLeastSharedMacs = 2'000'000;
-// Multiply-adds of a window that is worth more than one thread.
-constexpr int64_t kLeastSharedWindowMacs = 50'000'000;
-// Windows that a thread of run_windows computes together; more do not make a window any faster.
-constexpr size_t kUsualBatch = 8;
-// Memory that a batch may take beside a single window.
-constexpr size_t kMostBatchBytes = size_t{64} << 20;
-
-Result<Engine> with_memory(std::shared_ptr<const Program> program, size_t batch, size_t threads) {
-  if (batch < 1 || batch > kMostBatch) {
-    return invalid_input(
-        "batch", "is " + std::to_string(batch) + ", expected 1 to " + std::to_string(kMostBatch));
-  }
-  if (threads < 1 || threads > kMostThreads) {
-    return invalid_input("threads", "are " + std::to_string(threads) + ", expected 1 to " +
-                                        std::to_string(kMostThreads));
-  }
+Result<Engine> with_memory(std::shared_ptr<const Program> program) {
   Engine engine;
-  TRY_ASSIGN(engine.arena, Memory::create(program->arena_stride * batch));
-  TRY_ASSIGN(engine.scratch, Memory::create(program->scratch_stride * std::max(batch, threads)));
-  if (threads > 1) {
-    TRY_ASSIGN(engine.crew, Crew::create(threads));
-  }
-  engine.batch = batch;
+  // A convolution that reads its input in place may read a few bytes past it.
+  TRY_ASSIGN(engine.arena, Memory::create(program->plan.arena_size_bytes + kernels::kReadSlack));
+  TRY_ASSIGN(engine.scratch, Memory::create(program->scratch_bytes));
   engine.program = std::move(program);
   return engine;
 }
 
-Frame frame_of(const Engine& engine, size_t window = 0) {
-  return {engine.program.get(), engine.arena.data() + window * engine.program->arena_stride,
-          engine.scratch.data() + window * engine.program->scratch_stride};
-}
-
-// Strides that keep 64-byte alignment; an odd number of cache lines, so that windows do not all
-// compete for the same sets of a cache.
-size_t stride_of(size_t size_bytes) {
-  const size_t lines = (size_bytes + kAlignmentBytes - 1) / kAlignmentBytes;
-  return (lines | 1) * kAlignmentBytes;
-}
-
-void execute_step(std::span<const Frame> frames, size_t index, Crew* crew) {
-  const Program& program = *frames[0].program;
-  const Step& step = program.plan.steps[index];
-  if (const ConvInt8* conv = std::get_if<ConvInt8>(&step.body)) {
-    const PackedConv& packed = *std::get_if<PackedConv>(&program.prepared[index]);
-    if (crew == nullptr || step.macs < kLeastSharedMacs) return execute(frames, *conv, packed);
-    const auto members = static_cast<int32_t>(crew->members());
-    crew->run([&](size_t member) {
-      Frame mine = frames[0];
-      mine.scratch += member * program.scratch_stride;
-      execute_part(mine, *conv, packed, {static_cast<int32_t>(member), members});
-    });
+void execute_step(const Frame& frame, size_t index) {
+  const StepBody& body = frame.program.plan.steps[index].body;
+  if (const ConvInt8* conv = std::get_if<ConvInt8>(&body)) {
+    execute(frame, *conv, *std::get_if<PackedConv>(&frame.program.prepared[index]));
     return;
   }
-  for (const Frame& frame : frames) {
-    std::visit(
-        [&](const auto& body) {
-          if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, ConvInt8>) {
-            execute(frame, body);
-          }
-        },
-        step.body);
-  }
+  std::visit(
+      [&](const auto& step) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(step)>, ConvInt8>) {
+          execute(frame, step);
+        }
+      },
+      body);
 }
 
-void execute_steps(const Frame& frame, size_t count, Crew* crew) {
-  for (size_t i = 0; i < count; ++i) execute_step({&frame, 1}, i, crew);
-}
-
-// Checks the windows and copies them to the input's place.
-Result<void> take_windows(Engine& engine, std::span<const float> windows, size_t count) {
+// Checks the window and copies it to the input's place.
+Result<Frame> take_window(Engine& engine, std::span<const float> window) {
   const Plan& plan = engine.program->plan;
   const Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
-  const auto each = static_cast<size_t>(buffer_elements(input));
-  if (windows.size() != each * count) {
+  TRY(check_input(plan, EngineInputs::kWindow));
+  if (static_cast<int64_t>(window.size()) != buffer_elements(input)) {
     return invalid_input("input " + plan.inputs[0].name,
-                         "got " + std::to_string(windows.size()) + " values, expected " +
-                             std::to_string(each * count) + " (" +
-                             (count == 1 ? "" : std::to_string(count) + " windows of ") +
+                         "got " + std::to_string(window.size()) + " values, expected " +
+                             std::to_string(buffer_elements(input)) + " (" +
                              graupel::to_string(input.shape) + ")");
   }
-  for (size_t i = 0; i < count; ++i) {
-    std::memcpy(engine.arena.data() + i * engine.program->arena_stride + input.offset,
-                windows.data() + i * each, each * sizeof(float));
-  }
-  return ok();
+  std::memcpy(engine.arena.data() + input.offset, window.data(), window.size_bytes());
+  return Frame{*engine.program, engine.arena.data(), engine.scratch.data()};
 }
 
 Shape batched(const Shape& shape, int64_t count) {
@@ -139,11 +87,6 @@ Shape batched(const Shape& shape, int64_t count) {
     out.insert(out.begin(), count);
   }
   return out;
-}
-
-size_t batch_of(const Program& program, size_t windows) {
-  const size_t more = kMostBatchBytes / (program.arena_stride + program.scratch_stride);
-  return std::min({windows, kUsualBatch, 1 + more});
 }
 
 // Logical element order from memory order [d1, d2, ..., C].
@@ -179,7 +122,7 @@ Result<Memory> Memory::create(size_t size_bytes) {
 
 Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
   TRY(check_plan(plan));
-  TRY(check_input(plan));
+  TRY(check_input(plan, options.inputs));
   const auto program = std::make_shared<Program>();
   program->isa = kernels::Isa::kScalar;
   if (options.isa) {
@@ -199,18 +142,10 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
     program->prepared.push_back(std::move(prepared));
   }
   program->plan = std::move(plan);
-  // A convolution that reads its input in place may read a few bytes past it.
-  program->arena_stride = stride_of(program->plan.arena_size_bytes + kernels::kReadSlack);
-  program->scratch_stride = stride_of(program->scratch_bytes);
-  return with_memory(program, options.batch, options.threads);
+  return with_memory(program);
 }
 
-Result<Engine> clone(const Engine& engine) {
-  return clone(engine, engine.batch, engine.crew ? engine.crew->members() : 1);
-}
-Result<Engine> clone(const Engine& engine, size_t batch, size_t threads) {
-  return with_memory(engine.program, batch, threads);
-}
+Result<Engine> clone(const Engine& engine) { return with_memory(engine.program); }
 
 const Plan& plan_of(const Engine& engine) { return engine.program->plan; }
 kernels::Isa isa_of(const Engine& engine) { return engine.program->isa; }
@@ -218,21 +153,31 @@ size_t scratch_size_bytes(const Engine& engine) { return engine.program->scratch
 size_t packed_size_bytes(const Engine& engine) { return engine.program->packed_bytes; }
 
 Result<void> run(Engine& engine, std::span<const float> window) {
-  TRY(take_windows(engine, window, 1));
-  execute_steps(frame_of(engine), engine.program->plan.steps.size(), engine.crew.get());
+  TRY_ASSIGN(const Frame frame, take_window(engine, window));
+  const size_t count = engine.program->plan.steps.size();
+  for (size_t i = 0; i < count; ++i) execute_step(frame, i);
   return ok();
 }
 
-Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count) {
-  if (count < 1 || count > engine.batch) {
-    return invalid_input("batch", "of " + std::to_string(count) + " windows, expected 1 to " +
-                                      std::to_string(engine.batch));
+Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
+  const Plan& plan = engine.program->plan;
+  if (inputs.size() != plan.inputs.size()) {
+    return invalid_input("plan", "takes " + std::to_string(plan.inputs.size()) + " inputs, got " +
+                                     std::to_string(inputs.size()));
   }
-  TRY(take_windows(engine, windows, count));
-  std::array<Frame, kMostBatch> frames;
-  for (size_t i = 0; i < count; ++i) frames[i] = frame_of(engine, i);
-  const size_t steps = engine.program->plan.steps.size();
-  for (size_t i = 0; i < steps; ++i) execute_step({frames.data(), count}, i, nullptr);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
+    if (inputs[i].dtype() == buffer.dtype && inputs[i].shape() == buffer.shape) continue;
+    return invalid_input("input " + plan.inputs[i].name,
+                         "is " + graupel::to_string(inputs[i].shape()) + ", expected " +
+                             graupel::to_string(buffer.shape));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
+    std::memcpy(engine.arena.data() + buffer.offset, inputs[i].bytes(), inputs[i].size_bytes());
+  }
+  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
+  for (size_t i = 0; i < plan.steps.size(); ++i) execute_step(frame, i);
   return ok();
 }
 
@@ -242,11 +187,10 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
   if (step_ns.size() != count) {
     return invalid_input("step_ns", "has to hold one number per step of the plan");
   }
-  TRY(take_windows(engine, window, 1));
-  const Frame frame = frame_of(engine);
+  TRY_ASSIGN(const Frame frame, take_window(engine, window));
   Clock::time_point before = Clock::now();
   for (size_t i = 0; i < count; ++i) {
-    execute_step({&frame, 1}, i, engine.crew.get());
+    execute_step(frame, i);
     const Clock::time_point after = Clock::now();
     step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();
     before = after;
@@ -255,22 +199,23 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
 }
 
 Result<void> run_until(Engine& engine, std::span<const float> window, size_t last_step) {
-  TRY(take_windows(engine, window, 1));
-  const size_t count = std::min(engine.program->plan.steps.size(), last_step + 1);
-  execute_steps(frame_of(engine), count, engine.crew.get());
+  TRY_ASSIGN(const Frame frame, take_window(engine, window));
+  const size_t count = engine.program->plan.steps.size();
+  for (size_t i = 0; i < count && i <= last_step; ++i) execute_step(frame, i);
   return ok();
 }
 
-std::span<const std::byte> output_bytes(const Engine& engine, size_t index, size_t window) {
+std::span<const std::byte> output_bytes(const Engine& engine, size_t index) {
   const Plan& plan = engine.program->plan;
   const BufferId id = plan.outputs[index].buffer;
   const Buffer& buffer = plan.buffers[id.index()];
-  return {frame_of(engine, window).read<std::byte>(id), static_cast<size_t>(buffer_bytes(buffer))};
+  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
+  return {frame.read<std::byte>(id), static_cast<size_t>(buffer_bytes(buffer))};
 }
 
 Tensor read_buffer(const Engine& engine, BufferId id) {
   const Buffer& buffer = engine.program->plan.buffers[id.index()];
-  const Frame frame = frame_of(engine);
+  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
   Tensor tensor(buffer.dtype, buffer.shape);
   if (buffer.layout == Layout::kChannelsLast) {
     from_channels_last(frame.read<std::byte>(id), buffer, tensor.mutable_bytes());
@@ -282,12 +227,6 @@ Tensor read_buffer(const Engine& engine, BufferId id) {
 
 Tensor output_tensor(const Engine& engine, size_t index) {
   return read_buffer(engine, engine.program->plan.outputs[index].buffer);
-}
-
-size_t threads_per_window(const Plan& plan, size_t threads) {
-  int64_t macs = 0;
-  for (const Step& step : plan.steps) macs += step.macs >= kLeastSharedMacs ? step.macs : 0;
-  return macs >= kLeastSharedWindowMacs ? std::max<size_t>(1, threads) : 1;
 }
 
 Result<std::vector<Tensor>> run_windows(const Engine& engine, const Tensor& windows,
@@ -310,35 +249,27 @@ Result<std::vector<Tensor>> run_windows(const Engine& engine, const Tensor& wind
     outputs.emplace_back(buffer.dtype, batched(buffer.shape, count));
     targets.push_back(outputs.back().mutable_bytes());
   }
-  if (count == 0) return outputs;
-  const auto all = static_cast<size_t>(count);
-  const size_t cores = threads == 0 ? available_cores() : threads;
-  const size_t workers = std::min(cores, all);
-  const size_t each = batch_of(*engine.program, (all + workers - 1) / workers);
-  const size_t members = threads_per_window(plan, std::min(cores / workers, kMostThreads));
+  const size_t workers = std::max<size_t>(
+      1, std::min(threads == 0 ? available_cores() : threads, static_cast<size_t>(count)));
   std::vector<Engine> engines;
   for (size_t i = 0; i < workers; ++i) {
-    TRY_ASSIGN(Engine mine, clone(engine, each, members));
+    TRY_ASSIGN(Engine mine, clone(engine));
     engines.push_back(std::move(mine));
   }
   const size_t window_size = static_cast<size_t>(*element_count(shape));
   const std::span<const float> values = windows.data<float>();
-  parallel_for((all + each - 1) / each,
-               [&](size_t index, size_t worker) {
-                 Engine& mine = engines[worker];
-                 const size_t first = index * each, some = std::min(each, all - first);
-                 const auto these = values.subspan(first * window_size, some * window_size);
-                 // The sizes fit, as checked above, and nothing else can fail.
-                 static_cast<void>(some == 1 ? run(mine, these) : run_batch(mine, these, some));
-                 for (size_t o = 0; o < targets.size(); ++o) {
-                   for (size_t i = 0; i < some; ++i) {
-                     const std::span<const std::byte> bytes = output_bytes(mine, o, i);
-                     std::memcpy(targets[o] + (first + i) * bytes.size(), bytes.data(),
-                                 bytes.size());
-                   }
-                 }
-               },
-               workers);
+  parallel_for(
+      static_cast<size_t>(count),
+      [&](size_t index, size_t worker) {
+        Engine& mine = engines[worker];
+        // The size fits, as checked above, and nothing else can fail.
+        static_cast<void>(run(mine, values.subspan(index * window_size, window_size)));
+        for (size_t o = 0; o < targets.size(); ++o) {
+          const std::span<const std::byte> bytes = output_bytes(mine, o);
+          std::memcpy(targets[o] + index * bytes.size(), bytes.data(), bytes.size());
+        }
+      },
+      workers);
   return outputs;
 }
 

@@ -21,10 +21,6 @@
 namespace graupel::run {
 
 struct Program;  // a checked plan with packed weights; engine_internal.h
-class Crew;      // crew.h
-
-inline constexpr size_t kMostBatch = 64;    // windows of one run_batch
-inline constexpr size_t kMostThreads = 64;  // of one engine
 
 // Zero-filled bytes aligned to kAlignmentBytes. Empty after a failed create.
 class Memory {
@@ -44,25 +40,23 @@ class Memory {
 
 struct Engine {
   std::shared_ptr<const Program> program;
-  Memory arena;    // of each window of a batch
-  Memory scratch;  // of each window of a batch, or of each thread
-  size_t batch = 1;
-  std::shared_ptr<Crew> crew;  // nullptr: one thread
+  Memory arena;
+  Memory scratch;
 };
+
+// What is given to run: one window, or a tensor for each input of the plan (run_tensors).
+enum class EngineInputs { kWindow, kTensors };
 
 struct EngineOptions {
   std::optional<kernels::Isa> isa;  // nullopt: kernels::choose_isa()
-  size_t batch = 1;                 // windows that run_batch takes at once, up to kMostBatch
-  size_t threads = 1;               // that share the large steps of one window, up to kMostThreads
+  EngineInputs inputs = EngineInputs::kWindow;
 };
 
-// Errors: those of check_plan and choose_isa; kUnsupported if the plan does not take exactly one
-// float32 input; kInvalidInput if the memory cannot be had or an option is out of its bounds;
-// kDevice if there are no threads.
+// Errors: those of check_plan and choose_isa; kUnsupported if the plan takes no input or, for
+// kWindow, not exactly one float32 input; kInvalidInput if the memory cannot be had.
 Result<Engine> load_engine(Plan plan, const EngineOptions& options = {});
-// The same program with memory of its own, for another thread; with a batch and threads of its own.
+// The same program with memory of its own, for another thread.
 Result<Engine> clone(const Engine& engine);
-Result<Engine> clone(const Engine& engine, size_t batch, size_t threads);
 
 const Plan& plan_of(const Engine& engine);
 kernels::Isa isa_of(const Engine& engine);
@@ -71,16 +65,13 @@ size_t packed_size_bytes(const Engine& engine);   // weights as the kernels take
 
 // One window, row-major, as many values as the plan's input has. Error kInvalidInput otherwise.
 Result<void> run(Engine& engine, std::span<const float> window);
-// Up to engine.batch windows, one behind the other: each step computes all of them before the next
-// one starts, so that its weights are read once. The same bytes as run. Error kInvalidInput if
-// `count` is 0 or above the batch, or the windows do not hold as many values.
-Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count);
-// As run, adding each step's duration to step_ns (one per step of the plan).
+// One tensor per input of the plan, in its order. Error kInvalidInput if types or shapes differ.
+Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs);
+// The same, adding each step's duration to step_ns (one per step of the plan).
 Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<int64_t> step_ns);
 
-// The bytes of plan output `index` after a run, row-major, of window `window` of the batch; valid
-// until the next run.
-std::span<const std::byte> output_bytes(const Engine& engine, size_t index, size_t window = 0);
+// The bytes of plan output `index` after a run, row-major; valid until the next run.
+std::span<const std::byte> output_bytes(const Engine& engine, size_t index);
 // A copy of any buffer in logical (ONNX) order, whatever its layout. Buffers share memory, so
 // what is read is what the last step to write there left.
 Tensor read_buffer(const Engine& engine, BufferId id);
@@ -91,13 +82,8 @@ Result<void> run_until(Engine& engine, std::span<const float> window, size_t las
 
 // Windows [N, ...] through the plan on `threads` cores (0: all). Per plan output a tensor whose
 // first dimension is N: an output [1, ...] becomes [N, ...], any other [...] becomes [N, ...].
-// Windows are shared out among the threads, in batches; with fewer windows than threads, threads
-// share the large steps of a window if the network is worth it (threads_per_window).
 // The same bytes for any number of threads. Error kInvalidInput if the windows do not fit.
 Result<std::vector<Tensor>> run_windows(const Engine& engine, const Tensor& windows,
                                         size_t threads = 0);
-// How many of `threads` threads one window of this plan is worth: 1 for a small network
-// (docs/benchmarks.md).
-size_t threads_per_window(const Plan& plan, size_t threads);
 
 }  // namespace graupel::run

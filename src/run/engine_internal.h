@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <variant>
 #include <vector>
 
@@ -17,7 +16,7 @@ namespace graupel::run {
 // One ConvInt8 as the kernels take it.
 struct PackedConv {
   Window2d window;
-  bool rows_joined = false;          // rows follow one another as positions of one long row
+  bool rows_joined = false;  // rows follow one another as positions of one long row
   bool depthwise = false;
   bool dot = false;                  // on bytes by dot_row, else on int16
   bool pair_pool = false;            // the fused pool is taken on neighbouring sums
@@ -50,26 +49,22 @@ struct Program {
   const kernels::KernelTable* kernels = nullptr;
   size_t scratch_bytes = 0;
   size_t packed_bytes = 0;
-  // From one window of a batch to the next; of scratch, also from one thread to the next.
-  size_t arena_stride = 0;
-  size_t scratch_stride = 0;
 };
 
 // What a step sees while it runs.
 struct Frame {
-  const Program* program = nullptr;
-  std::byte* arena = nullptr;
-  std::byte* scratch = nullptr;
+  const Program& program;
+  std::byte* arena;
+  std::byte* scratch;
 
-  const Buffer& buffer(BufferId id) const { return program->plan.buffers[id.index()]; }
+  const Buffer& buffer(BufferId id) const { return program.plan.buffers[id.index()]; }
   int64_t elements(BufferId id) const { return buffer_elements(buffer(id)); }
   template <class T>
   const T* read(BufferId id) const {
     const Buffer& b = buffer(id);
-    const std::byte* base =
-        b.place == Place::kArena
-            ? arena
-            : reinterpret_cast<const std::byte*>(program->plan.constants.data());
+    const std::byte* base = b.place == Place::kArena
+                                ? arena
+                                : reinterpret_cast<const std::byte*>(program.plan.constants.data());
     return reinterpret_cast<const T*>(base + b.offset);
   }
   template <class T>
@@ -84,13 +79,8 @@ size_t packed_bytes_of(const PackedConv& packed);
 size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
 size_t pool_scratch_bytes(const Window2d& window);
 
-// conv_int8.cc: the windows of a batch, or one thread's part of one window
-struct PartOf {
-  int32_t index = 0, of = 1;
-};
-void execute(std::span<const Frame> frames, const ConvInt8& step, const PackedConv& packed);
-void execute_part(const Frame& frame, const ConvInt8& step, const PackedConv& packed,
-                  const PartOf& part);
+// conv_int8.cc
+void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed);
 // int8_steps.cc
 void execute(const Frame& frame, const MaxPoolInt8& step);
 void execute(const Frame& frame, const AveragePoolInt8& step);

@@ -48,7 +48,7 @@ void execute(const Frame& frame, const MaxPoolInt8& step) {
       frame, w,
       [&](int32_t oy, int32_t ox, int32_t positions, int64_t first, const int32_t* offsets,
           int32_t taps) {
-        frame.program->kernels->max_pool_row(
+        frame.program.kernels->max_pool_row(
             {x + first, byte_type(frame.buffer(step.x)), ptrdiff_t{w.stride_w} * w.channels,
              offsets, taps, w.channels, positions, y + (int64_t{oy} * w.out_w + ox) * w.channels,
              w.channels});
@@ -67,7 +67,7 @@ void execute(const Frame& frame, const AveragePoolInt8& step) {
         const ptrdiff_t x_step = ptrdiff_t{w.stride_w} * w.channels;
         for (int32_t p = 0; p < positions; ++p) {  // each position has its own multiplier
           const int64_t at = int64_t{oy} * w.out_w + ox + p;
-          frame.program->kernels->average_pool_row(
+          frame.program.kernels->average_pool_row(
               {x + first + p * x_step, byte_type(frame.buffer(step.x)), step.x_zero_point, x_step,
                offsets, taps, w.channels, 1, multiplier[at], byte_range(step.requantize),
                y + at * w.channels, w.channels});
@@ -104,15 +104,15 @@ void execute(const Frame& frame, const Lookup& step) {
 
 void execute(const Frame& frame, const BinaryInt8& step) {
   static_assert(static_cast<int>(ByteOp::kMul) == static_cast<int>(kernels::ByteOp::kMul));
-  frame.program->kernels->binary_row({static_cast<kernels::ByteOp>(step.op),
-                                      {frame.read<uint8_t>(step.a), byte_type(frame.buffer(step.a)),
-                                       step.a_zero_point, step.a_scale},
-                                      {frame.read<uint8_t>(step.b), byte_type(frame.buffer(step.b)),
-                                       step.b_zero_point, step.b_scale},
-                                      step.scale,
-                                      byte_range(step.requantize),
-                                      frame.write<uint8_t>(step.y),
-                                      static_cast<size_t>(frame.elements(step.y))});
+  frame.program.kernels->binary_row({static_cast<kernels::ByteOp>(step.op),
+                                     {frame.read<uint8_t>(step.a), byte_type(frame.buffer(step.a)),
+                                      step.a_zero_point, step.a_scale},
+                                     {frame.read<uint8_t>(step.b), byte_type(frame.buffer(step.b)),
+                                      step.b_zero_point, step.b_scale},
+                                     step.scale,
+                                     byte_range(step.requantize),
+                                     frame.write<uint8_t>(step.y),
+                                     static_cast<size_t>(frame.elements(step.y))});
 }
 
 void execute(const Frame& frame, const Quantize& step) {
@@ -122,15 +122,15 @@ void execute(const Frame& frame, const Quantize& step) {
   const double* mean = normalize ? frame.read<double>(step.mean) : nullptr;
   const double* deviation = normalize ? frame.read<double>(step.deviation) : nullptr;
   if (step.order == ByteOrder::kChannelsLast) {
-    frame.program->kernels->quantize_image({x, step.channels, static_cast<size_t>(step.inner), mean,
-                                            deviation, step.scale, byte_range(step.requantize), y});
+    frame.program.kernels->quantize_image({x, step.channels, static_cast<size_t>(step.inner), mean,
+                                           deviation, step.scale, byte_range(step.requantize), y});
     return;
   }
   for (int64_t c = 0; c < step.channels; ++c) {
-    frame.program->kernels->quantize_row({x + c * step.inner, static_cast<size_t>(step.inner),
-                                          normalize, normalize ? mean[c] : 0.0,
-                                          normalize ? deviation[c] : 1.0, step.scale,
-                                          byte_range(step.requantize), y + c * step.inner, 1});
+    frame.program.kernels->quantize_row({x + c * step.inner, static_cast<size_t>(step.inner),
+                                         normalize, normalize ? mean[c] : 0.0,
+                                         normalize ? deviation[c] : 1.0, step.scale,
+                                         byte_range(step.requantize), y + c * step.inner, 1});
   }
 }
 
@@ -139,10 +139,10 @@ void execute(const Frame& frame, const Dequantize& step) {
   float* y = frame.write<float>(step.y);
   const bool last = step.order == ByteOrder::kChannelsLast;
   for (int64_t c = 0; c < step.channels; ++c) {
-    frame.program->kernels->dequantize_row({last ? x + c : x + c * step.inner,
-                                            byte_type(frame.buffer(step.x)),
-                                            last ? step.channels : 1, step.zero_point, step.scale,
-                                            y + c * step.inner, static_cast<size_t>(step.inner)});
+    frame.program.kernels->dequantize_row({last ? x + c : x + c * step.inner,
+                                           byte_type(frame.buffer(step.x)),
+                                           last ? step.channels : 1, step.zero_point, step.scale,
+                                           y + c * step.inner, static_cast<size_t>(step.inner)});
   }
 }
 

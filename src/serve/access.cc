@@ -37,13 +37,6 @@ bool is_sha256(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-std::string_view key_of(const Request& request) {
-  const std::string_view authorization = request.header("authorization");
-  constexpr std::string_view kBearer = "Bearer ";
-  if (authorization.starts_with(kBearer)) return trimmed(authorization.substr(kBearer.size()));
-  return request.header("x-api-key");
-}
-
 }  // namespace
 
 std::string_view to_string(Role role) {
@@ -75,6 +68,13 @@ Result<std::vector<ApiKey>> parse_keys(std::string_view text, const std::string&
     keys.push_back({std::string(name), std::string(digest), *parsed});
   }
   return keys;
+}
+
+std::string_view key_of(const Request& request) {
+  const std::string_view authorization = request.header("authorization");
+  constexpr std::string_view kBearer = "Bearer ";
+  if (authorization.starts_with(kBearer)) return trimmed(authorization.substr(kBearer.size()));
+  return request.header("x-api-key");
 }
 
 Access judge_key(const std::vector<ApiKey>& keys, std::string_view key, Role needed) {

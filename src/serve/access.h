@@ -37,7 +37,9 @@ struct Access {
   Verdict verdict = Verdict::kAllowed;
   std::string who;  // the key's name, or the peer's address where no keys are configured
 };
-// The key is taken from "Authorization: Bearer KEY" or "X-API-Key: KEY".
+// From "Authorization: Bearer KEY" or "X-API-Key: KEY"; empty if there is none.
+std::string_view key_of(const Request& request);
+// Of the request's key.
 Access judge_access(const std::vector<ApiKey>& keys, const Request& request, Role needed);
 // The same for a key that came another way, as in a WebSocket message.
 Access judge_key(const std::vector<ApiKey>& keys, std::string_view key, Role needed);

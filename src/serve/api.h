@@ -10,6 +10,11 @@ void get_healthz(Service& service, Call call);  // the EdgeInfer sidecar's form
 void get_livez(Service& service, Call call);    // 200 while the process works
 void get_readyz(Service& service, Call call);   // 200 while new work is welcome
 void get_metrics(Service& service, Call call);
+void get_openapi(Service& service, Call call);  // what all routes are
+
+// api_page.cc: the dashboard.
+void get_page(Service& service, Call call);
+void get_page_file(Service& service, Call call);
 
 // api_sidecar.cc: EdgeInfer's MODEL_BACKEND_URL.
 void post_sidecar_infer(Service& service, Call call);
@@ -24,6 +29,20 @@ void post_oip_infer(Service& service, Call call);
 void post_oip_index(Service& service, Call call);
 void post_oip_load(Service& service, Call call);
 void post_oip_unload(Service& service, Call call);
+
+// api_sessions.cc, api_analysis.cc: EdgeInfer's sessions, forms A and B.
+void post_session_start(Service& service, Call call);
+void put_session_stream(Service& service, Call call);
+void post_session_stop(Service& service, Call call);
+void get_session_motifs(Service& service, Call call);
+void get_session_synchrony(Service& service, Call call);
+void get_session_behavioural(Service& service, Call call);
+void get_api_models(Service& service, Call call);
+
+// api_dashboard.cc: what a dashboard reads.
+void get_sessions(Service& service, Call call);
+void get_session(Service& service, Call call);
+void get_status(Service& service, Call call);
 
 // Counts one answered window. From any thread.
 void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,

@@ -20,10 +20,29 @@ std::string_view reason(const Service& service) {
   return service.draining ? "the server is shutting down" : "no model is loaded";
 }
 
+EngineGauges gauge_of(const Model& model) {
+  const EngineView view = engine_view(model);
+  EngineGauges gauge;
+  gauge.model = model.name;
+  gauge.version = model.version;
+  gauge.state = view.state;
+  if (!view.device) return gauge;
+  const npu::Counters& counters = view.device->counters;
+  gauge.asks_device = true;
+  gauge.temperature_celsius = view.device->vitals.temperature_celsius;
+  gauge.hung_threads = view.device->hung_threads;
+  gauge.openings = counters.openings;
+  gauge.shadow_windows = counters.shadow_runs;
+  gauge.shadow_disagreements = counters.shadow_disagreements;
+  if (counters.shadow_runs > 0) gauge.shadow_snr_db = npu::shadow_snr_db(counters);
+  return gauge;
+}
+
 }  // namespace
 
 void get_healthz(Service& service, Call call) {
   const std::shared_ptr<Model> model = service.models.first();
+  service.metrics.health_check(ready(service));
   if (!ready(service)) {
     return call.respond(error_reply(call.form, 503, service.draining ? "draining" : "no_model",
                                     reason(service), call.request_id, model != nullptr));
@@ -41,8 +60,15 @@ void get_healthz(Service& service, Call call) {
   append_text(json, model->version);
   json += ",\"model_sha256\":";
   append_text(json, model->sha256);
+  const EngineView view = engine_view(*model);
   json += ",\"device\":";
-  append_text(json, model->engine_name());
+  append_text(json, view.engine);
+  json += ",\"engine_state\":";
+  append_text(json, view.state);
+  if (!view.reason.empty()) {
+    json += ",\"fallback_reason\":";
+    append_text(json, view.reason);
+  }
   call.respond(json_reply(200, json + "}"));
 }
 
@@ -59,8 +85,13 @@ void get_metrics(Service& service, Call call) {
   Gauges gauges;
   gauges.queue_waiting = static_cast<int64_t>(service.workers.waiting());
   gauges.connections = static_cast<int64_t>(service.connections());
+  gauges.sessions = static_cast<int64_t>(service.sessions.open.size());
   gauges.models_loaded = static_cast<int64_t>(service.models.count());
   gauges.uptime_seconds = uptime_seconds(service);
+  gauges.process = process_use();
+  for (const auto& [name, versions] : service.models.loaded) {
+    for (const auto& [version, model] : versions) gauges.engines.push_back(gauge_of(*model));
+  }
   call.respond({200, std::string(kMetricsContentType), service.metrics.text(gauges), {}});
 }
 

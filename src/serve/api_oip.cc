@@ -18,7 +18,6 @@
 namespace graupel::serve {
 namespace {
 
-constexpr std::string_view kVersion = "0.1.0";
 constexpr size_t kMaxValues = size_t{1} << 24;
 
 std::string_view oip_type(DType dtype) {
@@ -266,8 +265,22 @@ Result<std::vector<std::pair<const Output*, bool>>> wanted_outputs(
   return wanted;
 }
 
+// Who answered the windows of a request. One that the preferred engine did not answer names the
+// engine and the reason.
+struct Engines {
+  std::string engine, reason;
+  size_t fallbacks = 0;
+};
+
+void note(const WindowAnswer& window, Engines& engines) {
+  const bool fallback = !window.fallback_reason.empty();
+  if (engines.fallbacks == 0) engines.engine = window.engine;
+  if (fallback && engines.fallbacks == 0) engines.reason = window.fallback_reason;
+  engines.fallbacks += fallback ? 1 : 0;
+}
+
 Result<Reply> format_outputs(const Model& model, const OipRequest& request,
-                             const std::vector<Output>& outputs, const WindowAnswer& last) {
+                             const std::vector<Output>& outputs, const Engines& engines) {
   TRY_ASSIGN(const auto wanted, wanted_outputs(request, outputs));
   std::string json = "{\"model_name\":", binary;
   append_text(json, model.name);
@@ -278,10 +291,11 @@ Result<Reply> format_outputs(const Model& model, const OipRequest& request,
     append_text(json, request.id);
   }
   json += ",\"parameters\":{\"engine\":";
-  append_text(json, last.engine);
-  if (!last.fallback_reason.empty()) {
+  append_text(json, engines.engine);
+  if (engines.fallbacks > 0) {
     json += ",\"fallback_reason\":";
-    append_text(json, last.fallback_reason);
+    append_text(json, engines.reason);
+    json += fmt::format(",\"fallback_windows\":{}", engines.fallbacks);
   }
   json += "},\"outputs\":[";
   for (const auto& [output, as_binary] : wanted) {
@@ -307,11 +321,42 @@ Result<Reply> format_outputs(const Model& model, const OipRequest& request,
   return reply;
 }
 
+// The next window of a sequence; adds what the HSMM says of it, if the bundle has one.
+Result<void> answer_of_sequence(Model& model, size_t worker, std::span<const float> window,
+                                SequenceEntry& sequence, WindowAnswer& answered,
+                                std::vector<StateView>& states) {
+  const std::lock_guard turn(sequence.mutex);
+  WindowTask task;
+  task.number = sequence.windows++;
+  task.values.assign(window.begin(), window.end());
+  TRY_ASSIGN(WindowRecord record,
+             answer_in_stream(model, worker, task, {0, 0.0}, sequence.memory, answered));
+  if (record.state) states.push_back(*std::move(record.state));
+  answered.decision->conformal_set = std::move(record.conformal_set);
+  return ok();
+}
+
+void append_states(const std::vector<StateView>& states, std::vector<Output>& outputs) {
+  const auto count = static_cast<int64_t>(states.size());
+  Output state{"state", DType::kInt64, {count}, {}};
+  Output probability{"state_probability", DType::kFloat64, {count}, {}};
+  Output windows{"state_windows", DType::kInt64, {count}, {}};
+  for (const StateView& each : states) {
+    append_bytes(state, &each.state, sizeof(int64_t));
+    append_bytes(probability, &each.probability, sizeof(double));
+    append_bytes(windows, &each.elapsed_windows, sizeof(int64_t));
+  }
+  outputs.insert(outputs.end(), {state, probability, windows});
+}
+
 Result<Reply> infer(Service& service, const Call& call, Model& model, size_t worker,
                     double queue_seconds) {
+  const TimePoint begun = Clock::now();
   TRY_ASSIGN(const Parts parts, split_body(*call.request));
   TRY_ASSIGN(OipRequest request, parse_oip_request(parts.json, kMaxValues));
   TRY(take_binary(parts.binary, request));
+  service.metrics.parsed(parts.binary.empty() ? "json" : "binary",
+                         std::chrono::duration<double>(Clock::now() - begun).count());
   if (request.inputs.size() != 1) {
     return invalid_input("inputs",
                          fmt::format("has {} tensors, the model takes one", request.inputs.size()));
@@ -320,13 +365,26 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
              batch_of(model, std::move(request.inputs[0]), service.options.windows_per_request));
   std::vector<Output> outputs = empty_outputs(model, batch.windows);
   const size_t each = batch.values.size() / batch.windows;
-  WindowAnswer last;
+  const std::string owner = service.options.keys.empty() ? "" : call.who;
+  TRY_ASSIGN(const std::shared_ptr<SequenceEntry> sequence,
+             service.sequences.find(owner, model.name, request));
+  Engines engines;
+  std::vector<StateView> states;
   for (size_t i = 0; i < batch.windows; ++i) {
-    TRY_ASSIGN(last, answer(model, worker, std::span(batch.values).subspan(i * each, each)));
-    observe(service.metrics, model, last, queue_seconds);
-    append_answer(last, batch.windows, outputs);
+    const std::span<const float> window = std::span(batch.values).subspan(i * each, each);
+    WindowAnswer answered;
+    if (sequence == nullptr) {
+      TRY_ASSIGN(answered, answer(model, worker, window));
+    } else {
+      TRY(answer_of_sequence(model, worker, window, *sequence, answered, states));
+    }
+    observe(service.metrics, model, answered, queue_seconds);
+    append_answer(answered, batch.windows, outputs);
+    note(answered, engines);
   }
-  return format_outputs(model, request, outputs, last);
+  if (states.size() == batch.windows) append_states(states, outputs);
+  service.sequences.finish(owner, model.name, request);
+  return format_outputs(model, request, outputs, engines);
 }
 
 }  // namespace
@@ -335,7 +393,9 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
              double queue_seconds) {
   metrics.window(model.name, answer.engine, queue_seconds, answer.infer_seconds,
                  answer.decide_seconds);
-  if (!answer.fallback_reason.empty()) metrics.fallback(model.name, answer.fallback_reason);
+  if (!answer.fallback_reason.empty()) {
+    metrics.fallback(model.name, answer.fallback_reason, answer.engine);
+  }
   if (answer.decision && answer.decision->conformal_set) {
     metrics.conformal_set(model.name, answer.decision->conformal_set->size());
   }
@@ -344,7 +404,7 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
 void get_oip_server(Service&, Call call) {
   call.respond(json_reply(
       200, fmt::format(R"({{"name":"graupel","version":"{}","extensions":["binary_tensor_data",)"
-                       R"("model_repository"]}})",
+                       R"("model_repository","sequence"]}})",
                        kVersion)));
 }
 

@@ -41,9 +41,12 @@ struct Loading {
 
 void load_in_background(Service& service, ModelSource source,
                         std::function<void(Result<void>)> done) {
-  const auto load = [&service, source, done](size_t) {
+  // The model before it may still hold the device; it answers on the CPU until that is closed.
+  npu::EngineOptions engine = service.options.engine;
+  if (engine.choice == npu::EngineChoice::kHailort) engine.choice = npu::EngineChoice::kAuto;
+  const auto load = [&service, source, done, engine](size_t) {
     Result<std::shared_ptr<Model>> loaded =
-        load_model(source.path, source.name, source.version, service.workers.threads());
+        load_model(source.path, source.name, source.version, service.workers.threads(), engine);
     service.loop.post([&service, source, done, loaded = std::move(loaded)] {
       service.metrics.model_loaded(source.name, source.version,
                                    loaded.ok() ? (*loaded)->sha256 : "", loaded.ok());

@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 
+#include "decide/fsq.h"
 #include "serve/api.h"
 #include "serve/json.h"
 
@@ -71,8 +72,18 @@ Result<std::vector<float>> window_of(const SidecarRequest& request, const Shape&
   return window;
 }
 
-std::vector<double> latents_of(const WindowAnswer& answer) {
+std::vector<double> latents_of(const Model& model, const WindowAnswer& answer) {
   const run::Answer& decision = *answer.decision;
+  const std::vector<int64_t>& digits = decision.fsq_digits;
+  if (model.decider && model.decider->block.fsq &&
+      model.decider->block.fsq->levels.size() == digits.size() && !digits.empty()) {
+    const decide::Fsq& fsq = *model.decider->block.fsq;
+    std::vector<double> centres;
+    for (size_t d = 0; d < digits.size(); ++d) {
+      centres.push_back(decide::code_centre(fsq.variant, fsq.levels[d], digits[d]));
+    }
+    return centres;
+  }
   if (!decision.fsq_digits.empty()) {
     return {decision.fsq_digits.begin(), decision.fsq_digits.end()};
   }
@@ -93,7 +104,7 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
                         double latency_ms) {
   const run::Answer& decision = *answer.decision;
   std::string json = "{\"latent\":";
-  append_numbers(json, latents_of(answer), compat ? kLatents : 0);
+  append_numbers(json, latents_of(model, answer), compat ? kLatents : 0);
   json += ",\"motif_scores\":";
   append_numbers(json, answer.probabilities, compat ? kMotifs : 0);
   json += fmt::format(",\"class\":{},\"label\":", decision.class_index);
@@ -118,8 +129,10 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
 }
 
 Reply infer(Service& service, const Call& call, Model& model, size_t worker, double queue_seconds) {
+  const TimePoint begun = Clock::now();
   const Result<SidecarRequest> request =
       parse_sidecar_request(call.request->body, element_count(model.window_shape()).value_or(0));
+  service.metrics.parsed("json", std::chrono::duration<double>(Clock::now() - begun).count());
   if (!request.ok()) return error_reply(call, request.error());
   if (const Result<void> within = check_limits(*request, service.options.sensor_limits);
       !within.ok()) {

@@ -119,7 +119,11 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     parser_->body_limit(state_->options.limits.body_bytes);
     lowest().expires_after(state_->options.limits.idle);
     http::async_read_header(stream_, buffer_, *parser_,
-                            [self = this->shared_from_this()](const error_code& error, size_t) {
+                            [self = this->shared_from_this()](error_code error, size_t bytes) {
+                              // The parser's own limit begins anew in the middle of a header.
+                              if (!error && bytes > self->state_->options.limits.header_bytes) {
+                                error = http::error::header_limit;
+                              }
                               if (error) return self->refuse(error, "header");
                               self->busy_ = true;
                               self->read_body();

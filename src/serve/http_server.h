@@ -57,7 +57,7 @@ struct HttpHandlers {
   // A request to become a WebSocket: nullopt to accept it, else the answer.
   std::function<std::optional<Reply>(const Request&)> may_upgrade;
   std::function<void(std::shared_ptr<const Request>, Socket)> socket_opened;
-  std::function<void(uint64_t socket, std::string text)> socket_message;
+  std::function<void(uint64_t socket, std::string bytes, bool binary)> socket_message;
   std::function<void(uint64_t socket)> socket_closed;
 };
 

@@ -10,8 +10,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <deque>
 #include <iterator>
+#include <mutex>
 #include <vector>
 
 #include "base/text.h"
@@ -98,15 +102,111 @@ std::string family_text(MetricFamily family) {
   return text;
 }
 
-std::string gauge_text(std::string_view name, std::string_view help, double value) {
-  return fmt::format("# HELP {} {}\n# TYPE {} gauge\n{} {}\n", name, help, name, name,
+std::string single_text(std::string_view name, std::string_view help, std::string_view type,
+                        double value) {
+  return fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name,
                      number(value));
+}
+
+std::string gauge_text(std::string_view name, std::string_view help, double value) {
+  return single_text(name, help, "gauge", value);
+}
+
+std::string process_text(const ProcessUse& use) {
+  const auto count = [](int64_t value) { return static_cast<double>(value); };
+  std::string text =
+      single_text("process_cpu_seconds_total", "User and system time", "counter", use.cpu_seconds);
+  text += gauge_text("process_resident_memory_bytes", "Memory held", count(use.resident_bytes));
+  text += gauge_text("process_virtual_memory_bytes", "Memory mapped", count(use.virtual_bytes));
+  text += gauge_text("process_open_fds", "Open files and sockets", count(use.open_files));
+  text += gauge_text("process_max_fds", "Most files it may open", count(use.open_files_limit));
+  text += gauge_text("process_threads", "Threads", count(use.threads));
+  return text + gauge_text("edgeinfer_memory_usage_bytes", "As process_resident_memory_bytes",
+                           count(use.resident_bytes));
+}
+
+// Adds the family's histograms, or those of one model, bucket by bucket.
+void add_family(const MetricFamily& family, std::string_view model, HistogramView& view) {
+  for (const ClientMetric& metric : family.metric) {
+    const bool wanted =
+        model.empty() || std::any_of(metric.label.begin(), metric.label.end(), [&](const auto& l) {
+          return l.name == "model" && l.value == model;
+        });
+    if (!wanted) continue;
+    const auto& buckets = metric.histogram.bucket;
+    view.counts.resize(buckets.size());
+    view.bounds.clear();
+    uint64_t below = 0;
+    for (size_t i = 0; i < buckets.size(); ++i) {
+      view.counts[i] += buckets[i].cumulative_count - below;
+      below = buckets[i].cumulative_count;
+      if (std::isfinite(buckets[i].upper_bound)) view.bounds.push_back(buckets[i].upper_bound);
+    }
+    view.count += metric.histogram.sample_count;
+    view.sum += metric.histogram.sample_sum;
+  }
+}
+
+// One family of the engines: a line for each model that has a value.
+template <class Value>
+std::string engine_family(std::string_view name, std::string_view type, std::string_view help,
+                          const std::vector<EngineGauges>& engines, const Value& value) {
+  std::string lines;
+  for (const EngineGauges& engine : engines) {
+    const std::optional<double> number_of = value(engine);
+    if (!engine.asks_device || !number_of) continue;
+    lines +=
+        fmt::format("{}{{model=\"{}\",version=\"{}\"}} {}\n", name, escaped(engine.model, true),
+                    escaped(engine.version, true), number(*number_of));
+  }
+  if (lines.empty()) return lines;
+  return fmt::format("# HELP {} {}\n# TYPE {} {}\n{}", name, help, name, type, lines);
+}
+
+std::string engine_text(const std::vector<EngineGauges>& engines) {
+  using Maybe = std::optional<double>;
+  std::string text;
+  if (!engines.empty()) {
+    text =
+        "# HELP graupel_engine_state_info 1 for the state a model's engine is in\n"
+        "# TYPE graupel_engine_state_info gauge\n";
+  }
+  for (const EngineGauges& engine : engines) {
+    for (const std::string_view each : kEngineStates) {
+      text +=
+          fmt::format("graupel_engine_state_info{{model=\"{}\",version=\"{}\",state=\"{}\"}} {}\n",
+                      escaped(engine.model, true), escaped(engine.version, true), each,
+                      each == engine.state ? 1 : 0);
+    }
+  }
+  const auto count = [](uint64_t value) { return Maybe(static_cast<double>(value)); };
+  text +=
+      engine_family("graupel_device_temperature_celsius", "gauge", "Of the device's chip", engines,
+                    [](const EngineGauges& e) { return Maybe(e.temperature_celsius); });
+  text += engine_family(
+      "graupel_device_hung_threads", "gauge", "Given up inside the driver", engines,
+      [](const EngineGauges& e) { return Maybe(static_cast<double>(e.hung_threads)); });
+  text += engine_family("graupel_device_openings_total", "counter", "Openings of the device, tried",
+                        engines, [&](const EngineGauges& e) { return count(e.openings); });
+  text += engine_family("graupel_shadow_windows_total", "counter",
+                        "Windows of the device that the CPU answered too", engines,
+                        [&](const EngineGauges& e) { return count(e.shadow_windows); });
+  text += engine_family("graupel_shadow_disagreements_total", "counter",
+                        "Of these, those of another class", engines,
+                        [&](const EngineGauges& e) { return count(e.shadow_disagreements); });
+  text += engine_family("graupel_shadow_snr_db", "gauge", "The device's noise against the CPU",
+                        engines, [](const EngineGauges& e) { return e.shadow_snr_db; });
+  return text;
 }
 
 }  // namespace
 
 struct Metrics::State {
   prometheus::Registry registry;
+  std::atomic<int64_t> in_flight = 0;
+  // Taken once: a start that moves with the clock would look like a restart.
+  const double start_time_seconds =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   using Counters = prometheus::Family<prometheus::Counter>;
   using Histograms = prometheus::Family<prometheus::Histogram>;
   using GaugesOf = prometheus::Family<prometheus::Gauge>;
@@ -136,6 +236,8 @@ struct Metrics::State {
   Counters& windows = counters("graupel_windows_total", "Windows answered, by engine");
   Histograms& queue_seconds =
       histograms("graupel_queue_duration_seconds", "Time a window waited for a worker");
+  Histograms& parse_seconds =
+      histograms("graupel_parse_duration_seconds", "Time to read a request's body, by its form");
   Histograms& infer_seconds =
       histograms("graupel_infer_duration_seconds", "Time of the network for one window");
   Histograms& decide_seconds = histograms("graupel_decide_duration_seconds",
@@ -147,10 +249,25 @@ struct Metrics::State {
   GaugesOf& wealth = gauges("graupel_drift_wealth_ratio",
                             "Exchangeability martingale of the last stream that was judged");
   Counters& sessions = counters("graupel_sessions_total", "Sessions, by stage");
+  Counters& samples = counters("graupel_samples_total", "Samples that sessions received");
+  Counters& samples_dropped =
+      counters("graupel_samples_dropped_total", "Samples that no window can use, by reason");
+  Counters& windows_skipped =
+      counters("graupel_windows_skipped_total", "Windows of sessions without an answer, by reason");
+  Histograms& session_seconds =
+      histograms("graupel_session_window_duration_seconds",
+                 "From the arrival of a window's last sample to its answer");
+  mutable std::mutex events_mutex;
+  std::deque<FallbackEvent> events;
   Counters& loads = counters("graupel_model_loads_total", "Loads of a model, by result");
   GaugesOf& model_info = gauges("graupel_model_info", "1 for each model that was loaded");
-  GaugesOf& engine = gauges("graupel_engine_state_info", "1 for the state an engine is in");
+  GaugesOf& build = gauges("graupel_build_info", "1, with the version of this program");
   // Names of existing EdgeInfer dashboards.
+  GaugesOf& hailo_build = gauges("hailo_build_info", "As graupel_build_info");
+  Counters& hailo_health =
+      counters("hailo_health_checks_total", "Answers of /healthz, by what they said");
+  Counters& hailo_errors =
+      counters("hailo_errors_total", "As graupel_refused_total, by error_type");
   Counters& edgeinfer_requests =
       counters("edgeinfer_http_requests_total", "As graupel_http_requests_total");
   Histograms& edgeinfer_seconds = histograms("edgeinfer_http_request_duration_seconds",
@@ -167,11 +284,22 @@ struct Metrics::State {
   GaugesOf& hailo_info = gauges("hailo_model_info", "As graupel_model_info");
 };
 
-Metrics::Metrics() : state_(std::make_unique<State>()) {}
+Metrics::Metrics() : state_(std::make_unique<State>()) {
+  const Labels version = {{"version", std::string(kVersion)}};
+  state_->build.Add(version).Set(1);
+  state_->hailo_build.Add(version).Set(1);
+  // A rate over a counter that appears with its first event misses that event.
+  for (const char* reason : {"queue_full", "deadline", "rate_limit", "unauthorised", "malformed"}) {
+    state_->refusals.Add({{"reason", reason}});
+  }
+}
 Metrics::~Metrics() = default;
+
+void Metrics::begun() { ++state_->in_flight; }
 
 void Metrics::request(std::string_view route, std::string_view method, int status, double seconds) {
   const std::string name(route), verb(method), code = std::to_string(status);
+  --state_->in_flight;
   state_->requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
   state_->request_seconds.Add({{"route", name}}, seconds_buckets()).Observe(seconds);
   state_->edgeinfer_requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
@@ -193,13 +321,33 @@ void Metrics::window(std::string_view model, std::string_view engine, double que
   state_->hailo_seconds.Add(of_model, seconds_buckets()).Observe(infer_seconds);
 }
 
-void Metrics::fallback(std::string_view model, std::string_view reason) {
+void Metrics::parsed(std::string_view form, double seconds) {
+  state_->parse_seconds.Add({{"form", std::string(form)}}, seconds_buckets()).Observe(seconds);
+}
+
+void Metrics::health_check(bool healthy) {
+  state_->hailo_health.Add({{"status", healthy ? "healthy" : "unhealthy"}}).Increment();
+}
+
+void Metrics::fallback(std::string_view model, std::string_view reason, std::string_view engine) {
   state_->fallbacks.Add({{"model", std::string(model)}, {"reason", std::string(reason)}})
       .Increment();
+  const auto now = std::chrono::system_clock::now();
+  const std::lock_guard lock(state_->events_mutex);
+  auto& events = state_->events;
+  if (!events.empty() && events.back().model == model && events.back().reason == reason &&
+      events.back().engine == engine) {
+    events.back().last_at = now;
+    ++events.back().count;
+    return;
+  }
+  if (events.size() >= kFallbackEvents) events.pop_front();
+  events.push_back({now, now, 1, std::string(model), std::string(reason), std::string(engine)});
 }
 
 void Metrics::refused(std::string_view reason) {
   state_->refusals.Add({{"reason", std::string(reason)}}).Increment();
+  state_->hailo_errors.Add({{"error_type", std::string(reason)}}).Increment();
 }
 
 void Metrics::conformal_set(std::string_view model, size_t size) {
@@ -216,6 +364,24 @@ void Metrics::session(std::string_view stage) {
   state_->edgeinfer_sessions.Add({{"stage", std::string(stage)}}).Increment();
 }
 
+void Metrics::samples(uint64_t count) {
+  state_->samples.Add({}).Increment(static_cast<double>(count));
+}
+
+void Metrics::samples_dropped(std::string_view reason, uint64_t count) {
+  state_->samples_dropped.Add({{"reason", std::string(reason)}})
+      .Increment(static_cast<double>(count));
+}
+
+void Metrics::window_skipped(std::string_view reason) {
+  state_->windows_skipped.Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void Metrics::session_window(std::string_view model, double latency_seconds) {
+  state_->session_seconds.Add({{"model", std::string(model)}}, seconds_buckets())
+      .Observe(latency_seconds);
+}
+
 void Metrics::model_loaded(std::string_view model, std::string_view version,
                            std::string_view sha256, bool succeeded) {
   state_->loads.Add({{"model", std::string(model)}, {"result", succeeded ? "success" : "failure"}})
@@ -228,11 +394,31 @@ void Metrics::model_loaded(std::string_view model, std::string_view version,
   state_->hailo_info.Add(labels).Set(1);
 }
 
-void Metrics::engine_state(std::string_view engine, std::string_view state) {
-  for (const std::string_view each : kEngineStates) {
-    state_->engine.Add({{"engine", std::string(engine)}, {"state", std::string(each)}})
-        .Set(each == state ? 1 : 0);
+std::vector<FallbackEvent> Metrics::fallback_events() const {
+  const std::lock_guard lock(state_->events_mutex);
+  return {state_->events.begin(), state_->events.end()};
+}
+
+HistogramView Metrics::histogram(std::string_view family, std::string_view model) const {
+  HistogramView view;
+  for (const MetricFamily& each : state_->registry.Collect()) {
+    if (each.name == family) add_family(each, model, view);
   }
+  return view;
+}
+
+double quantile(const HistogramView& histogram, double share) {
+  const double wanted = share * static_cast<double>(histogram.count);
+  double below = 0.0;
+  for (size_t i = 0; i < histogram.bounds.size(); ++i) {
+    const auto here = static_cast<double>(histogram.counts[i]);
+    if (below + here >= wanted && here > 0.0) {
+      const double low = i > 0 ? histogram.bounds[i - 1] : 0.0;
+      return low + (histogram.bounds[i] - low) * (wanted - below) / here;
+    }
+    below += here;
+  }
+  return histogram.count > 0 && !histogram.bounds.empty() ? histogram.bounds.back() : 0.0;
 }
 
 std::string Metrics::text(const Gauges& gauges) const {
@@ -254,7 +440,11 @@ std::string Metrics::text(const Gauges& gauges) const {
       gauge_text("edgeinfer_uptime_seconds", "As graupel_uptime_seconds", gauges.uptime_seconds);
   text += gauge_text("hailo_model_loaded", "1 if any model is loaded",
                      gauges.models_loaded > 0 ? 1 : 0);
-  return text;
+  text += engine_text(gauges.engines);
+  text += gauge_text("graupel_requests_in_flight", "Requests that are being answered",
+                     count(state_->in_flight));
+  text += gauge_text("process_start_time_seconds", "Since 1970", state_->start_time_seconds);
+  return text + process_text(gauges.process);
 }
 
 }  // namespace graupel::serve

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/tensor.h"
 #include "decide/decider.h"
+#include "npu/start.h"
 #include "run/answers.h"
 #include "run/engine.h"
 
@@ -29,16 +30,28 @@ struct Model {
   std::optional<decide::Decider> decider;  // if the bundle is calibrated
   bool decides = false;                    // the plan gives one row of logits
   std::vector<run::Engine> engines;        // one per worker
+  npu::Started started;                    // the device in front of them, if the bundle has a HEF
+  std::string cpu_reason;                  // why its HEF is not used; empty if there is none
 
   const run::Plan& plan() const { return run::plan_of(engines.front()); }
   // Of one window, without the leading 1.
   Shape window_shape() const;
-  std::string engine_name() const;  // "cpu/avx2"
+  std::string engine_name() const;  // of the device while it is open, else "cpu/avx2"
 };
 
-// Errors: those of run::load_bundle_engine and decide::parse_block, within `path`.
+// What answers for a model at the moment. `state` is that of npu::Health; a model that asks no
+// device is "healthy". `reason`: why the device does not answer.
+struct EngineView {
+  std::string engine, state, reason;
+  std::optional<npu::Status> device;  // if there is one to ask
+};
+EngineView engine_view(const Model& model);
+
+// Errors: those of run::load_bundle_engine, decide::parse_block and npu::start_engine, within
+// `path`.
 Result<std::shared_ptr<Model>> load_model(const std::string& path, std::string name,
-                                          std::string version, size_t workers);
+                                          std::string version, size_t workers,
+                                          const npu::EngineOptions& engine = {});
 
 struct WindowAnswer {
   std::vector<Tensor> outputs;  // as the plan's, each with its leading 1

@@ -29,12 +29,17 @@ HttpHandlers handlers_of(Service& service) {
     service.metrics.refused("malformed");
     return error_reply(ErrorForm::kProblem, status, "malformed", what);
   };
-  handlers.may_upgrade = [](const Request&) -> std::optional<Reply> {
-    return error_reply(ErrorForm::kProblem, 404, "not_found", "there is no WebSocket here");
+  handlers.may_upgrade = [&service](const Request& request) {
+    return judge_upgrade(service, request);
   };
-  handlers.socket_opened = [](const std::shared_ptr<const Request>&, const Socket&) {};
-  handlers.socket_message = [](uint64_t, const std::string&) {};
-  handlers.socket_closed = [](uint64_t) {};
+  handlers.socket_opened = [&service](const std::shared_ptr<const Request>& request,
+                                      Socket socket) {
+    open_socket(service, *request, std::move(socket));
+  };
+  handlers.socket_message = [&service](uint64_t socket, const std::string& bytes, bool binary) {
+    receive_message(service, socket, bytes, binary);
+  };
+  handlers.socket_closed = [&service](uint64_t socket) { forget_socket(service, socket); };
   return handlers;
 }
 
@@ -50,7 +55,11 @@ Result<void> load_all(Service& service) {
   }
   for (const ModelSource& source : service.models.sources) {
     TRY_ASSIGN(const std::shared_ptr<Model> model,
-               load_model(source.path, source.name, source.version, service.workers.threads()));
+               load_model(source.path, source.name, source.version, service.workers.threads(),
+                          service.options.engine));
+    if (!model->started.warning.empty()) {
+      log_text(service, "warning", "engine", source.name + ": " + model->started.warning);
+    }
     service.metrics.model_loaded(source.name, source.version, model->sha256, true);
     service.models.loaded[source.name][source.version] = model;
   }
@@ -65,6 +74,8 @@ Result<std::unique_ptr<Server>> Server::start(EventLoop& loop, ServeOptions opti
   TRY(load_all(*server->service_));
   TRY_ASSIGN(server->http_, HttpServer::listen(loop, server->service_->options.http,
                                                handlers_of(*server->service_)));
+  connect_sockets(*server->service_);
+  server->sweep();
   server->service_->connections = [http = server->http_.get()] { return http->connections(); };
   return server;
 }
@@ -79,10 +90,18 @@ void Server::reload() {
   }
 }
 
+void Server::sweep() {
+  sweep_sessions(*service_);
+  tend_sockets(*service_);
+  service_->loop.after(std::chrono::seconds(1), [this] { sweep(); });
+}
+
 void Server::drain() {
   if (service_->draining) return;
   service_->draining = true;
   log_text(*service_, "info", "draining", "answering what was received");
+  service_->stopping();
+  end_all_sessions(*service_, "draining");
   http_->drain();
   stop_when_idle(Clock::now() + service_->options.drain);
 }

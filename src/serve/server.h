@@ -30,6 +30,7 @@ class Server {
  private:
   Server() = default;
   void stop_when_idle(TimePoint deadline);
+  void sweep();  // each second: sessions that nobody uses any more
 
   std::unique_ptr<Service> service_;
   std::unique_ptr<HttpServer> http_;

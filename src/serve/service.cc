@@ -12,16 +12,31 @@
 
 #include "serve/api.h"
 #include "serve/json.h"
+#include "serve/trace.h"
 
 namespace graupel::serve {
 namespace {
 
 constexpr Route kRoutes[] = {
+    {"GET", "/", Role::kAnyone, ErrorForm::kProblem, &get_page},
+    {"GET", "/page/{file}", Role::kAnyone, ErrorForm::kProblem, &get_page_file},
     {"GET", "/healthz", Role::kAnyone, ErrorForm::kSidecar, &get_healthz},
     {"GET", "/livez", Role::kAnyone, ErrorForm::kProblem, &get_livez},
     {"GET", "/readyz", Role::kAnyone, ErrorForm::kProblem, &get_readyz},
     {"GET", "/metrics", Role::kRead, ErrorForm::kProblem, &get_metrics},
+    {"GET", "/openapi.yaml", Role::kAnyone, ErrorForm::kProblem, &get_openapi},
     {"POST", "/infer", Role::kRead, ErrorForm::kSidecar, &post_sidecar_infer},
+    {"POST", "/api/v1/analysis/start", Role::kStream, ErrorForm::kProblem, &post_session_start},
+    {"PUT", "/api/v1/analysis/stream", Role::kStream, ErrorForm::kProblem, &put_session_stream},
+    {"POST", "/api/v1/analysis/stop", Role::kStream, ErrorForm::kProblem, &post_session_stop},
+    {"GET", "/api/v1/analysis/motifs", Role::kRead, ErrorForm::kProblem, &get_session_motifs},
+    {"GET", "/api/v1/analysis/synchrony", Role::kRead, ErrorForm::kProblem, &get_session_synchrony},
+    {"GET", "/api/v1/analysis/behavioral", Role::kRead, ErrorForm::kProblem,
+     &get_session_behavioural},
+    {"GET", "/api/v1/models", Role::kRead, ErrorForm::kProblem, &get_api_models},
+    {"GET", "/api/v1/sessions", Role::kRead, ErrorForm::kProblem, &get_sessions},
+    {"GET", "/api/v1/sessions/{session}", Role::kRead, ErrorForm::kProblem, &get_session},
+    {"GET", "/api/v1/status", Role::kRead, ErrorForm::kProblem, &get_status},
     {"GET", "/v2", Role::kAnyone, ErrorForm::kInference, &get_oip_server},
     {"GET", "/v2/health/live", Role::kAnyone, ErrorForm::kInference, &get_livez},
     {"GET", "/v2/health/ready", Role::kAnyone, ErrorForm::kInference, &get_readyz},
@@ -78,14 +93,6 @@ std::string request_id_of(const Request& request) {
   return random_hex(16);
 }
 
-// The trace id of "00-<32 hex>-<16 hex>-<2 hex>", or empty.
-std::string_view trace_id(std::string_view traceparent) {
-  if (traceparent.size() != 55 || !traceparent.starts_with("00-")) return {};
-  const std::string_view id = traceparent.substr(3, 32);
-  const bool hex = id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-  return hex && id != std::string(32, '0') ? id : std::string_view();
-}
-
 double seconds_between(TimePoint from, TimePoint to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -115,9 +122,10 @@ Respond observed(Service& service, const Call& call, std::string_view pattern, R
         R"({{"event":"request","method":"{}","route":"{}","status":{},"duration_ms":{:.3f},)"
         R"("request_id":"{}")",
         request->method, pattern, reply.status, seconds * 1e3, id);
-    if (const std::string_view trace = trace_id(request->header("traceparent")); !trace.empty()) {
-      line += fmt::format(R"(,"trace_id":"{}")", trace);
-      reply.headers.push_back({"traceparent", fmt::format("00-{}-{}-01", trace, random_hex(8))});
+    if (const std::optional<Trace> trace = trace_of(*request)) {
+      line += fmt::format(R"(,"trace_id":"{}")", trace->id);
+      reply.headers.push_back(
+          {"traceparent", fmt::format("00-{}-{}-{}", trace->id, random_hex(8), trace->flags)});
     }
     service.log(reply.status >= 500 ? "warning" : "info", line + "}");
     reply.headers.push_back({"X-Correlation-ID", id});
@@ -171,6 +179,7 @@ Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
     : loop(loop_),
       options(std::move(options_)),
       log(std::move(log_)),
+      sequences(options.sessions.limit, options.sessions.idle),
       workers(std::max<size_t>(options.workers, 1), options.queue_limit) {
   rate_limits.per_second = options.rate_per_second;
   rate_limits.burst = options.rate_burst;
@@ -182,6 +191,7 @@ void dispatch(Service& service, std::shared_ptr<const Request> request, Respond 
   Call call;
   call.request = std::move(request);
   call.received = Clock::now();
+  service.metrics.begun();
   call.request_id = request_id_of(*call.request);
   const std::string_view sent = call.request->method;
   const std::string_view method = sent == "HEAD" ? "GET" : sent;

@@ -22,6 +22,9 @@
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/models.h"
+#include "serve/sequences.h"
+#include "serve/session_socket.h"
+#include "serve/sessions.h"
 #include "serve/workers.h"
 
 namespace graupel::serve {
@@ -40,11 +43,13 @@ struct ServeOptions {
   size_t workers = 1;
   size_t queue_limit = 256;
   size_t windows_per_request = 256;
+  npu::EngineOptions engine;  // a model loaded later falls back where the first ones have to open
   std::chrono::milliseconds deadline{1000};  // for a window to be begun
   std::chrono::milliseconds drain{10000};
   bool edgeinfer_compat = true;  // /infer answers 64 latents and 12 scores
   bool mirror_sensor = false;    // /infer with one sensor: feed it to both of a two-sensor model
   SensorLimits sensor_limits;
+  SessionOptions sessions;
   std::vector<ApiKey> keys;
   double rate_per_second = 0.0, rate_burst = 0.0;  // per key, or per peer without keys
   std::vector<std::string> cors_origins;           // exact origins that may read answers
@@ -63,8 +68,13 @@ struct Service {
   Metrics metrics;
   Models models;
   RateLimits rate_limits;
+  Sessions sessions;
+  SessionEvents session_events;
+  Sockets sockets;
+  Sequences sequences;
   bool draining = false;
   std::function<size_t()> connections = [] { return size_t{0}; };
+  std::function<void()> stopping = [] {};  // told once, when draining begins
   Workers loader{1, 64};  // loads models; with `workers` last, so that threads end before the rest
   Workers workers;
 };

@@ -70,18 +70,18 @@ class WebSocket : public std::enable_shared_from_this<WebSocket<Stream>> {
     stream_.async_read(
         buffer_, [self = this->shared_from_this()](const boost::system::error_code& error, size_t) {
           if (error) return;
-          std::string text = boost::beast::buffers_to_string(self->buffer_.data());
+          std::string bytes = boost::beast::buffers_to_string(self->buffer_.data());
           self->buffer_.consume(self->buffer_.size());
-          self->handlers_.socket_message(self->id_, std::move(text));
+          self->handlers_.socket_message(self->id_, std::move(bytes), self->stream_.got_binary());
+          if (self->closing_) return;
           self->read();
         });
   }
 
   void send(std::string text) {
     if (closing_) return;
-    if (waiting_.size() >= limits_.waiting_messages) {
-      return close(boost::beast::websocket::close_code::policy_error);
-    }
+    // A client that does not read would not answer a close either.
+    if (waiting_.size() >= limits_.waiting_messages) return cut_off();
     waiting_.push_back(std::move(text));
     if (waiting_.size() == 1) write();
   }
@@ -93,14 +93,26 @@ class WebSocket : public std::enable_shared_from_this<WebSocket<Stream>> {
         [self = this->shared_from_this()](const boost::system::error_code& error, size_t) {
           if (error) return;
           self->waiting_.pop_front();
-          if (!self->waiting_.empty()) self->write();
+          if (!self->waiting_.empty()) return self->write();
+          if (self->closing_) self->say_goodbye();
         });
   }
 
+  void cut_off() {
+    closing_ = true;
+    boost::beast::get_lowest_layer(stream_).close();
+  }
+
+  // What waits is sent first.
   void close(boost::beast::websocket::close_code code) {
     if (closing_) return;
     closing_ = true;
-    stream_.async_close(code,
+    code_ = code;
+    if (waiting_.empty()) say_goodbye();
+  }
+
+  void say_goodbye() {
+    stream_.async_close(code_,
                         [self = this->shared_from_this()](const boost::system::error_code&) {});
   }
 
@@ -115,6 +127,7 @@ class WebSocket : public std::enable_shared_from_this<WebSocket<Stream>> {
   std::deque<std::string> waiting_;
   bool opened_ = false;
   bool closing_ = false;
+  boost::beast::websocket::close_code code_ = boost::beast::websocket::close_code::normal;
 };
 
 template <class Stream>

@@ -28,6 +28,11 @@ size_t Workers::waiting() const {
   return jobs_.size();
 }
 
+uint64_t Workers::done() const {
+  const std::lock_guard lock(mutex_);
+  return done_;
+}
+
 void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
@@ -54,6 +59,8 @@ void Workers::work(size_t worker) {
     } else {
       job.run(worker);
     }
+    const std::lock_guard lock(mutex_);
+    ++done_;
   }
 }
 

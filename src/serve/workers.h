@@ -5,6 +5,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -32,6 +33,8 @@ class Workers {
   // From any thread.
   [[nodiscard]] bool submit(Job job);
   size_t waiting() const;
+  uint64_t done() const;  // jobs that were run or told that they are late
+  bool is_full() const { return waiting() >= waiting_limit_; }
   size_t threads() const { return threads_.size(); }
   // Finishes what is queued, then ends the threads.
   void stop();
@@ -44,6 +47,7 @@ class Workers {
   std::deque<Job> jobs_;
   size_t waiting_limit_;
   bool stopping_ = false;
+  uint64_t done_ = 0;
   std::vector<std::thread> threads_;
 };
 

@@ -13,7 +13,7 @@
 namespace graupel::train {
 namespace {
 
-const std::string kModel = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_dsads";
+const std::string kModel = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu";
 
 TEST(ShippedModel, KnowsTheBehavioursOfSomebodyNew) {
   const Result<ir::Graph> graph = onnx::read_model(kModel + ".onnx");

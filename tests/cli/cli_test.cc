@@ -15,8 +15,8 @@ namespace {
 using testing::HasSubstr;
 
 const std::string kSource = GRAUPEL_SOURCE_DIR;
-const std::string kModel = kSource + "/models/fsq_imu.onnx";
-const std::string kNormalization = kSource + "/models/fsq_imu.normalization.json";
+const std::string kModel = kSource + "/models/fsq_imu_synthetic.onnx";
+const std::string kNormalization = kSource + "/models/fsq_imu_synthetic.normalization.json";
 const std::vector<std::string> kVerbs = {
     "deploy", "simplify", "check", "parse",  "optimize", "compile", "validate",  "profile",
     "run",    "inspect",  "synth", "doctor", "prepare",  "train",   "calibrate", "codes"};

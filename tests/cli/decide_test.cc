@@ -19,10 +19,10 @@ class Decide : public testing::Test {
                                             "--first-subject", "300"};
     ASSERT_EQ(graupel(synth).code, 0);
     const Finished deployed =
-        graupel({"deploy", kSource + "/models/fsq_imu.onnx", "--normalization",
-                 kSource + "/models/fsq_imu.normalization.json", "--calib", windows(), "--labels",
-                 path("data/labels.npy"), "--class-names", path("data/class_names.txt"), "-o",
-                 path("m.graupel"), "--report", path("r.html")});
+        graupel({"deploy", kSource + "/models/fsq_imu_synthetic.onnx", "--normalization",
+                 kSource + "/models/fsq_imu_synthetic.normalization.json", "--calib", windows(),
+                 "--labels", path("data/labels.npy"), "--class-names", path("data/class_names.txt"),
+                 "-o", path("m.graupel"), "--report", path("r.html")});
     ASSERT_TRUE(deployed.code == 0 || deployed.code == 1) << deployed.err;
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
@@ -69,6 +69,33 @@ TEST_F(Decide, CalibrateInJsonAndAMissedBarIsExitOne) {
   EXPECT_EQ(json["split"]["by"], "group");
 }
 
+TEST_F(Decide, AnHsmmIsLearnedFollowedAndDecoded) {
+  const Finished done =
+      graupel(calibrate({"--json", "-o", path("h.graupel"), "--report", path("h.html"), "--hsmm",
+                         "--hop", "50", "--rate", "100"}));
+  ASSERT_TRUE(done.code == 0 || done.code == 1) << done.err;
+  const nlohmann::json json = nlohmann::json::parse(done.out);
+  EXPECT_EQ(json["bars"].size(), 7u);
+  EXPECT_EQ(json["hsmm"]["states"], 10);
+  const std::vector<std::string> run = {"run", path("h.graupel"), windows(), "--format", "jsonl"};
+  EXPECT_THAT(graupel(run).out, testing::Not(HasSubstr("\"state\":")));
+  std::vector<std::string> follow = run;
+  follow.insert(follow.end(), {"--sequence", "--groups", path("data/subjects.npy")});
+  const Finished followed = graupel(follow);
+  ASSERT_EQ(followed.code, 0) << followed.err;
+  EXPECT_THAT(followed.out, HasSubstr("\"state\":{\"class\":"));
+  EXPECT_THAT(followed.out, HasSubstr("\"lasted_s\":0.5,"));
+  const Finished decoded = graupel({"decode", path("h.graupel"), windows(), "--groups",
+                                    path("data/subjects.npy"), "--mode", "commit"});
+  ASSERT_EQ(decoded.code, 0) << decoded.err;
+  EXPECT_THAT(decoded.out, HasSubstr("final"));
+  const Finished codes =
+      graupel({"hsmm", path("h.graupel"), windows(), "--labels", path("data/labels.npy"),
+               "--groups", path("data/subjects.npy"), "--hop", "50", "--emission", "codes"});
+  EXPECT_TRUE(codes.code == 0 || codes.code == 1) << codes.err;
+  EXPECT_THAT(codes.out, HasSubstr("people not fitted on"));
+}
+
 TEST_F(Decide, CodesShowsAndComparesThem) {
   const Finished done = graupel(
       {"codes", path("m.graupel"), windows(), "--json", "--labels", path("data/labels.npy")});
@@ -98,6 +125,12 @@ TEST_F(Decide, RefusalsSayWhatToDo) {
       "expected 0 to 9");
   refused({"calibrate", path("r.html"), "--data", windows()}, "r.html");
   refused({"codes", path("m.graupel"), path("none.npy")}, "none.npy");
+  refused(calibrate({"--hsmm"}), "--hop: is needed with --hsmm");
+  refused({"run", path("m.graupel"), windows(), "--sequence"}, "HSMM");
+  refused({"decode", path("m.graupel"), windows()}, "has no HSMM");
+  refused({"hsmm", path("m.graupel"), windows(), "--labels", path("data/labels.npy"), "--emission",
+           "codes"},
+          "run graupel calibrate");
 }
 
 }  // namespace

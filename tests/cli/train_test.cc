@@ -22,7 +22,8 @@ class Train : public testing::Test {
     synth("train", "96", "0");
     synth("validation", "48", "50");
     fs::copy_file(path("w/train/class_names.txt"), path("w/class_names.txt"));
-    fs::copy_file(kSource + "/models/fsq_imu.normalization.json", path("w/normalization.json"));
+    fs::copy_file(kSource + "/models/fsq_imu_synthetic.normalization.json",
+                  path("w/normalization.json"));
     ASSERT_TRUE(write_file_atomic(path("t.toml"),
                                   "[network]\nhidden = 8\n[[network.layer]]\nchannels = 8\n"
                                   "kernel = [1, 5]\nstride = [1, 2]\n[[network.layer]]\n"
@@ -113,6 +114,38 @@ TEST_F(Train, WritesWhatDeployTakes) {
   EXPECT_THAT(other.err, HasSubstr("names no tensor of this network"));
 }
 
+TEST_F(Train, ScalesGoIntoRefinementAndComeBackUnchanged) {
+  if (!has_libtorch()) GTEST_SKIP() << "built without libtorch";
+  ASSERT_EQ(graupel(arguments("plain")).code, 0);
+  const auto optimize = [](const std::string& model, std::vector<std::string> more) {
+    const std::string parsed = path("scales.graupel");
+    ASSERT_EQ(graupel({"parse", "-q", path(model), "-o", parsed}).code, 0);
+    std::vector<std::string> words = {"optimize",
+                                      "-q",
+                                      parsed,
+                                      "-o",
+                                      parsed,
+                                      "--normalization",
+                                      path("w/normalization.json"),
+                                      "--calib",
+                                      path("w/train/windows.npy"),
+                                      "--no-equalization"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Finished finished = graupel(words);
+    ASSERT_TRUE(finished.code == 0 || finished.code == 1) << finished.err;
+  };
+  optimize("plain/model.onnx", {"--export-scales", path("there.json")});
+  EXPECT_THAT(bytes("there.json"), HasSubstr("int16"));  // in front of the tanh
+  std::vector<std::string> words = arguments("rounded");
+  words.insert(words.end(),
+               {"--initial", path("plain"), "--scales", path("there.json"), "--epochs", "1"});
+  const Finished refined = graupel(words);
+  ASSERT_EQ(refined.code, 0) << refined.err;
+  optimize("rounded/model.onnx",
+           {"--scales", path("there.json"), "--export-scales", path("back.json")});
+  EXPECT_EQ(bytes("back.json"), bytes("there.json"));
+}
+
 TEST_F(Train, ARunKilledAtAnyMomentGoesOnToTheSameModel) {
   if (!has_libtorch()) GTEST_SKIP() << "built without libtorch";
   ASSERT_EQ(graupel(arguments("whole")).code, 0);
@@ -160,6 +193,16 @@ TEST_F(Train, WithoutLibtorchOneLineNamesThePackage) {
   const std::string err = bytes("err");
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1);
   EXPECT_FALSE(fs::exists(path("x")));
+  // doctor says the same beforehand.
+  ASSERT_EQ(std::system((alone + " doctor >" + path("out")).c_str()), 0);
+  EXPECT_THAT(bytes("out"), testing::ContainsRegex("missing +training .*libtorch-dev"));
+}
+
+TEST_F(Train, DoctorSaysWhetherThereIsTraining) {
+  const Finished doctor = graupel({"doctor", "--json"});
+  const Json row = document(doctor).back();
+  EXPECT_EQ(row["what"], "training (libtorch)");
+  EXPECT_EQ(row["found"], has_libtorch());
 }
 
 TEST_F(Train, BadInputIsOneLine) {

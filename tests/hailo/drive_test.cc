@@ -27,13 +27,15 @@ class Dfc : public testing::Test {
     folder_ = make_folder();
     ASSERT_EQ(
         graupel({"synth", "-q", "-o", path("data"), "--windows", "96", "--subjects", "4"}).code, 0);
-    ASSERT_EQ(
-        graupel({"parse", "-q", kSource + "/models/fsq_imu.onnx", "-o", path("p.graupel")}).code,
-        0);
-    ASSERT_EQ(graupel({"optimize", "-q", path("p.graupel"), "--calib", windows(), "--normalization",
-                       kSource + "/models/fsq_imu.normalization.json", "-o", path("m.graupel")})
+    ASSERT_EQ(graupel({"parse", "-q", kSource + "/models/fsq_imu_synthetic.onnx", "-o",
+                       path("p.graupel")})
                   .code,
               0);
+    ASSERT_EQ(
+        graupel({"optimize", "-q", path("p.graupel"), "--calib", windows(), "--normalization",
+                 kSource + "/models/fsq_imu_synthetic.normalization.json", "-o", path("m.graupel")})
+            .code,
+        0);
     fs::create_directories(path("bin"));
     fs::create_symlink(GRAUPEL_STANDIN_HAILO, path("bin/hailo"));
     fs::create_symlink(GRAUPEL_STANDIN_DOCKER, path("bin/docker"));
@@ -81,12 +83,52 @@ TEST_F(Dfc, SuccessPutsTheHefIntoTheBundle) {
   const Result<bundle::Bundle> bundle = bundle::read_bundle(path("ok.graupel"));
   ASSERT_TRUE(bundle.ok());
   EXPECT_TRUE(bundle->members.contains("model.hef"));
+  EXPECT_THAT(bundle->members.at("reports/hef.json"), HasSubstr("\"hef_size\""));
   EXPECT_EQ(bundle->manifest.provenance["hef"]["target"], "hailo8");
   EXPECT_THAT(bundle->manifest.provenance["hef"]["log_compiler"].get<std::string>(),
               HasSubstr("STAND-IN"));
   const Result<Tensor> array = data::read_npy(path("ok.graupel.dfc/calibration.npy"));
   ASSERT_TRUE(array.ok());
   EXPECT_EQ(array->shape(), (Shape{96, 2, 100, 9}));
+}
+
+// What comes back is held against the bundle. What is not its device part stays out of it.
+TEST_F(Dfc, AHefThatIsNotTheDevicePartStaysOut) {
+  const std::pair<const char*, const char*> cases[] = {{"placeholder", "is text, a placeholder"},
+                                                       {"more_outputs", "output_mismatch"},
+                                                       {"turned", "input_shape"},
+                                                       {"other_arch", "is a HEF for hailo8l"}};
+  for (const auto& [scenario, text] : cases) {
+    const std::string name = std::string("h_") + scenario;
+    const Finished run = compile(name, scenario);
+    EXPECT_EQ(run.code, 2) << scenario << run.err;
+    EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
+    EXPECT_FALSE(fs::exists(path(name + ".graupel"))) << scenario;
+  }
+}
+
+TEST_F(Dfc, WhatElseSpeaksAgainstAHefIsSaidAndItGoesIn) {
+  const std::pair<const char*, const char*> cases[] = {{"other_end", "output_node"},
+                                                       {"slow", "missed: hef_fps, hef_latency"},
+                                                       {"large", "missed: hef_size"}};
+  for (const auto& [scenario, text] : cases) {
+    const std::string name = std::string("h_") + scenario;
+    const Finished run = compile(name, scenario);
+    EXPECT_EQ(run.code, 1) << scenario << run.err;
+    EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
+    EXPECT_TRUE(fs::exists(path(name + ".graupel"))) << scenario;
+  }
+  EXPECT_EQ(compile("slow_ok", "slow", {"--bar", "hef_fps=1", "--bar", "hef_latency=1000"}).code,
+            0);
+}
+
+TEST_F(Dfc, AHefForHailo8L) {
+  const Finished run = graupel({"compile", path("m.graupel"), "--target", "hailo8l", "--calib",
+                                windows(), "-o", path("l.graupel")},
+                               settings("success"));
+  EXPECT_EQ(run.code, 0) << run.out << run.err;
+  EXPECT_EQ(bundle::read_bundle(path("l.graupel"))->manifest.provenance["hef"]["target"],
+            "hailo8l");
 }
 
 TEST_F(Dfc, StagesWhoseInputsDidNotChangeAreKept) {
@@ -100,7 +142,7 @@ TEST_F(Dfc, StagesWhoseInputsDidNotChangeAreKept) {
   EXPECT_EQ(calls(), "optimize\n");
   EXPECT_EQ(compile("again", "success", {"--effort", "max", "--fresh"}).code, 0);
   EXPECT_EQ(calls(), "parser\noptimize\ncompiler\n");
-  fs::remove(path("again.graupel.dfc/fsq_imu.har"));
+  fs::remove(path("again.graupel.dfc/fsq_imu_synthetic.har"));
   EXPECT_EQ(compile("again", "success", {"--effort", "max"}).code, 0);
   EXPECT_EQ(calls(), "parser\n");
 }
@@ -119,13 +161,44 @@ TEST_F(Dfc, FailuresNameCauseAndRemedy) {
       {"infeasible", 2, "conv5 could not be placed: Agent infeasible"},
       {"crash", 2, "crashed with signal 11"},
       {"memory", 2, "ran out of memory"},
-      {"silent", 2, "ended well but made no fsq_imu.hef"}};
+      {"silent", 2, "ended well but made no fsq_imu_synthetic.hef"}};
   for (const auto& [scenario, code, text] : cases) {
     const Finished run = compile(std::string("f_") + scenario, scenario);
     EXPECT_EQ(run.code, code) << scenario << run.err;
     EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
     EXPECT_FALSE(fs::exists(path(std::string("f_") + scenario + ".graupel"))) << scenario;
   }
+}
+
+// An earlier cut changes the host part, the scales and the plan: all of them are made again.
+TEST_F(Dfc, ARecommendedCutIsTakenWhenAccepted) {
+  const std::string earlier = "/project/Gemm";
+  std::vector<std::string> words = {"compile", path("c.graupel"), "--target", "hailo8",
+                                    "--calib", windows(),         "-o",       path("rec.graupel")};
+  ASSERT_EQ(graupel({"compile", "-q", path("m.graupel"), "-o", path("c.graupel")}).code, 0);
+  std::vector<std::string> environment = settings("recommendation");
+  environment.push_back("GRAUPEL_STANDIN_RECOMMENDS=" + earlier);
+  const Finished refused = graupel(words, environment);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--accept-recommendation"));
+  calls();
+  words.push_back("--accept-recommendation");
+  const Finished run = graupel(words, environment);
+  EXPECT_EQ(run.code, 0) << run.out << run.err;
+  EXPECT_THAT(run.err, HasSubstr("cut-accepted"));
+  EXPECT_EQ(calls(), "parser\nparser\noptimize\ncompiler\n");
+  const Result<bundle::Bundle> bundle = bundle::read_bundle(path("rec.graupel"));
+  ASSERT_TRUE(bundle.ok());
+  EXPECT_EQ(bundle->manifest.provenance["recut"]["end_nodes"][0], earlier);
+  EXPECT_TRUE(bundle->members.contains("model.hef"));
+  // The new bundle answers as the old one does where INT8 allows, and every bar about it holds.
+  const Finished validated = graupel({"validate", path("rec.graupel"), "--model",
+                                      kSource + "/models/fsq_imu.onnx", "--windows", windows()});
+  EXPECT_THAT(validated.out, HasSubstr("whole vs halves, differing outputs"));
+  EXPECT_THAT(validated.err, Not(HasSubstr("recombined_mismatches")));
+  EXPECT_THAT(validated.err, Not(HasSubstr("plan_mismatches")));
+  const Finished answered = graupel({"run", path("rec.graupel"), windows(), "-q"});
+  EXPECT_EQ(answered.code, 0) << answered.err;
 }
 
 TEST_F(Dfc, RandomCalibrationOnlyInSoManyWords) {
@@ -139,6 +212,8 @@ TEST_F(Dfc, RandomCalibrationOnlyInSoManyWords) {
                                   settings("success"));
   EXPECT_EQ(random.code, 1) << random.err;
   EXPECT_THAT(random.err, HasSubstr("random-calibration"));
+  // Random windows lie in [0, 1]: the HEF would clip every negative value.
+  EXPECT_THAT(random.err, HasSubstr("input_clips_negatives"));
 }
 
 TEST_F(Dfc, InventedFlagsAndBadScriptsAreRefusedBeforeAnythingRuns) {
@@ -208,17 +283,18 @@ TEST_F(Dfc, AKitCompilesElsewhereAndItsHefComesHome) {
   EXPECT_EQ(calls(), "");
   for (const std::string& script :
        {std::string("run_local.sh"), std::string("run_container.sh standin_suite:1")}) {
-    fs::remove(path("kit/fsq_imu.hef"));
+    fs::remove(path("kit/fsq_imu_synthetic.hef"));
     std::string line = "cd / && ";
     for (const std::string& setting : settings("success")) line += "export '" + setting + "' && ";
     ASSERT_EQ(std::system((line + "sh " + path("kit/") + script + " >/dev/null").c_str()), 0);
     EXPECT_TRUE(no_container_left());
-    const Finished home = graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu.hef"),
-                                   "-o", path("home.graupel")});
+    const Finished home = graupel({"compile", path("m.graupel"), "--hef",
+                                   path("kit/fsq_imu_synthetic.hef"), "-o", path("home.graupel")});
     EXPECT_EQ(home.code, 0) << home.err;
   }
-  const Finished wrong = graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu.hef"),
-                                  "--target", "hailo8l", "-o", path("home.graupel")});
+  const Finished wrong =
+      graupel({"compile", path("m.graupel"), "--hef", path("kit/fsq_imu_synthetic.hef"), "--target",
+               "hailo8l", "-o", path("home.graupel")});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("is a HEF for hailo8"));
   std::ofstream(path("text.hef")) << "DUMMY_HEF_CONTENT";

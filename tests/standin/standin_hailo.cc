@@ -1,13 +1,16 @@
 // STAND-IN for the vendor's `hailo`, for tests only. Nothing of the vendor's is in it.
 //
 // It takes only flags the real tool was seen to take, insists on real input files, prints lines as
-// published logs have them, and writes placeholders where the real tool writes results. Its
-// behaviour is chosen by GRAUPEL_STANDIN_SCENARIO: success, recommendation, downgrade, infeasible,
-// crash, hang, silent (ends well without a result), memory, random. GRAUPEL_STANDIN_CALLS names a
-// file that gets a line per call.
+// published logs have them, and writes a HEF with the network's real streams and the calibration
+// set's real range, but nothing a device could run. Its behaviour is chosen by
+// GRAUPEL_STANDIN_SCENARIO: success, recommendation, downgrade, infeasible, crash, hang, silent
+// (ends well without a result), memory, random; and for the HEF it makes: placeholder,
+// more_outputs, turned, other_arch, other_end, slow, large. GRAUPEL_STANDIN_CALLS names a file that
+// gets a line per call.
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,8 +18,14 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
+
+#include "data/npy.h"
+#include "hef/hef_writer.h"
+#include "ir/graph.h"
+#include "onnx/onnx.h"
 
 namespace {
 
@@ -91,6 +100,29 @@ int misbehave(const std::string& scenario) {
   return 0;
 }
 
+// "input|output height width features" and the names of its nodes, tab between them: a line of what
+// the stand-in keeps of a network in place of a HAR.
+std::string stream_line(const graupel::ir::Graph& graph, graupel::ir::ValueId value, bool output) {
+  const graupel::Shape shape = graph.shape(value);
+  std::string line = output ? "output" : "input";
+  if (shape.size() == 4) {
+    for (const size_t axis : {2, 3, 1}) line += "\t" + std::to_string(shape[axis]);
+  } else {
+    line += "\t1\t1\t" + std::to_string(shape.back());
+  }
+  const graupel::ir::Uses uses = graupel::ir::find_uses(graph);
+  if (output) return line + "\t" + graph.node(uses.producer[value.index()]).name + "\n";
+  for (const auto reader : uses.readers[value.index()]) line += "\t" + graph.node(reader).name;
+  return line + "\n";
+}
+
+std::string streams_of(const graupel::ir::Graph& graph) {
+  std::string text = "STAND-IN HAR\n";
+  for (const auto input : graph.inputs) text += stream_line(graph, input, false);
+  for (const auto output : graph.outputs) text += stream_line(graph, output, true);
+  return text;
+}
+
 int parser(const Call& call, const std::string& scenario) {
   if (call.positional.size() != 2 || call.positional[0] != "onnx") return usage("needs onnx MODEL");
   const std::string model = contents(call.positional[1]);
@@ -99,21 +131,27 @@ int parser(const Call& call, const std::string& scenario) {
     return usage("the stand-in expects --har-path and --hw-arch");
   }
   say("[info] Translation started on ONNX model net");
-  if (scenario == "recommendation") {
+  const std::vector<std::string>& ends = call.flags.at("--end-node-names");
+  const std::string recommended = setting("GRAUPEL_STANDIN_RECOMMENDS");
+  const bool taken = std::find(ends.begin(), ends.end(), recommended) != ends.end();
+  if (scenario == "recommendation" && !taken) {
     say("hailo_sdk_client.ParsingWithRecommendationException: Parsing failed. The errors found in "
         "the graph are:");
     say(" UnsupportedOperationError in op /fsq/Round: Round operation is unsupported");
-    say("Please try to parse the model again, using these end node names: /fsq/Sub");
+    say("Please try to parse the model again, using these end node names: " +
+        (recommended.empty() ? "/fsq/Sub" : recommended));
     return 1;
   }
-  for (const std::string& node : call.flags.at("--end-node-names")) {
+  for (const std::string& node : ends) {
     if (model.find(node) != model.npos) continue;
     say("InvalidHNError: The original node name " + node +
         " in end_node_names is missing in the HN");
     return 1;
   }
   say("[info] Translation completed on ONNX model net (completion time: 00:00:00.10)");
-  std::ofstream(call.flags.at("--har-path")[0]) << "STAND-IN HAR\n" << model.size();
+  const auto graph = graupel::onnx::read_model(call.positional[1]);
+  if (!graph.ok()) return usage(graph.error().message());
+  std::ofstream(call.flags.at("--har-path")[0]) << streams_of(*graph);
   return 0;
 }
 
@@ -141,18 +179,78 @@ int optimize(const Call& call, const std::string& scenario) {
   say("[info] Output layers signal-to-noise ratio (SNR): measures the quantization noise");
   say("[info] \tnet/output_layer1 SNR:\t31.25 dB");
   say("[info] Model Optimization is done");
-  std::ofstream(call.flags.at("--output-har-path")[0]) << "STAND-IN HAR, optimized\n";
+  float low = 0.0f, high = 1.0f;  // of random windows
+  if (!random) {
+    const auto set = graupel::data::read_npy(call.flags.at("--calib-set-path")[0]);
+    if (!set.ok()) return usage(set.error().message());
+    const auto values = set->data<float>();
+    low = *std::min_element(values.begin(), values.end());
+    high = *std::max_element(values.begin(), values.end());
+  }
+  std::ofstream(call.flags.at("--output-har-path")[0])
+      << contents(call.positional[0]) << "optimized\t" << low << "\t" << high << "\n";
   return 0;
 }
 
-// The header of a version 0 file is 32 bytes: enough for a reader of headers, and plainly no HEF a
-// device would take.
-std::string placeholder_hef(const std::string& arch) {
-  std::string proto = {'\x0a', 8, '\x08', static_cast<char>(arch == "hailo8l" ? 3 : 1), '\x1a', 4};
-  proto += "0.00";
-  std::string header = {'\x01', 'H', 'E', 'F', 0, 0,
-                        0,      0,   0,   0,   0, static_cast<char>(proto.size())};
-  return header + std::string(20, '\0') + proto;
+std::vector<std::string> words_between_tabs(const std::string& line) {
+  std::vector<std::string> words;
+  std::istringstream stream(line);
+  for (std::string word; std::getline(stream, word, '\t');) words.push_back(word);
+  return words;
+}
+
+// The streams of an optimised stand-in HAR, as the scenario wants them.
+std::vector<graupel::hef::WrittenStream> written_streams(const std::string& har,
+                                                         const std::string& scenario) {
+  std::vector<graupel::hef::WrittenStream> streams;
+  float low = 0.0f, high = 1.0f;
+  std::istringstream text(har);
+  for (std::string line; std::getline(text, line);) {
+    const std::vector<std::string> words = words_between_tabs(line);
+    if (words.size() == 3 && words[0] == "optimized") {
+      low = std::stof(words[1]);
+      high = std::stof(words[2]);
+    }
+    if (words.size() < 5) continue;
+    graupel::hef::WrittenStream stream;
+    stream.output = words[0] == "output";
+    stream.name = "net/" + words[0] + "_layer" + std::to_string(streams.size() + 1);
+    stream.height = std::stoul(words[1]);
+    stream.width = std::stoul(words[2]);
+    stream.features = std::stoul(words[3]);
+    if (stream.height * stream.width == 1) stream.format = 2;  // NC
+    stream.original_names.assign(words.begin() + 4, words.end());
+    if (scenario == "more_outputs" && stream.output) ++stream.features;
+    if (scenario == "turned" && !stream.output) std::swap(stream.height, stream.width);
+    if (scenario == "other_end" && stream.output) stream.original_names = {"/other/Conv"};
+    streams.push_back(stream);
+  }
+  for (graupel::hef::WrittenStream& stream : streams) {
+    stream.low = low;
+    stream.high = high;
+    stream.scale = (high - low) / 255.0f;
+    stream.zero_point = static_cast<float>(static_cast<int>(-low / stream.scale));
+  }
+  return streams;
+}
+
+std::string made_hef(const std::string& har, std::string arch, const std::string& scenario) {
+  if (scenario == "placeholder") return "DUMMY_HEF_CONTENT";
+  std::vector<graupel::hef::Message> edges;
+  for (const auto& stream : written_streams(har, scenario)) edges.push_back(edge_message(stream));
+  graupel::hef::WrittenFile file;
+  if (scenario == "other_arch") arch = arch == "hailo8" ? "hailo8l" : "hailo8";
+  file.arch = arch == "hailo8l" ? 3 : 1;
+  file.compiler = "0.00 STAND-IN";
+  graupel::hef::GroupFigures figures;
+  if (scenario == "slow") figures = {.bottleneck_fps = 5.0, .latency_s = 0.2};
+  graupel::hef::Message group = graupel::hef::group_message("net", {edges}, {}, figures);
+  // Files for Hailo-8L hold a group once per layout of clusters.
+  if (file.arch == 3) group = graupel::hef::partial_message(group);
+  file.groups = {group};
+  const size_t config_bytes = scenario == "large" ? 11'000'000 : 4096;
+  return graupel::hef::wrap_hef(2, graupel::hef::hef_protobuf(file),
+                                std::string(config_bytes, 'c'));
 }
 
 int compiler(const Call& call, const std::string& scenario) {
@@ -178,7 +276,7 @@ int compiler(const Call& call, const std::string& scenario) {
   if (scenario == "silent") return 0;
   const std::string name = har.substr(0, har.rfind("_optimized.har"));
   std::ofstream(call.flags.at("--output-dir")[0] + "/" + name + ".hef", std::ios::binary)
-      << placeholder_hef(call.flags.at("--hw-arch")[0]);
+      << made_hef(contents(har), call.flags.at("--hw-arch")[0], scenario);
   return 0;
 }
 

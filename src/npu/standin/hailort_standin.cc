@@ -1,25 +1,34 @@
 // A STAND-IN for the vendor's libhailort.so, for tests: same C symbols and structure layouts, no
 // device. Built once per imitated release (STANDIN_MAJOR, STANDIN_MINOR).
 //
-// Idea: a script, handed over through graupel_standin_script(), says which streams the "HEF" has
-// and what goes wrong when. Lines:
-//   devices N                      what a scan finds (default 1)
-//   input NAME BYTES | output NAME BYTES
-//   fault POINT STATUS COUNT       the next COUNT calls of POINT give STATUS, then it is well
-//   hang POINT MILLISECONDS COUNT  the next COUNT calls of POINT sleep first
-// POINT: scan, hef, vdevice, configure, write, read. Output byte i is input byte (i mod size) of
-// the last frame of the first input, with every bit flipped. It is strict where the vendor's
-// library is: frames of the exact size, known format types, releases in any order but once.
+// Idea: a HEF made by test_hef.h carries the plan of its device part; frames are answered by
+// that plan on the CPU (standin_network.h). For any other HEF, output byte i is input byte (i mod
+// size) of the first input with every bit flipped. What goes wrong when is a script, handed over
+// through graupel_standin_script() or, for a command's process, in $GRAUPEL_STANDIN_SCRIPT. Lines,
+// ended by a new line or a semicolon:
+//   devices N                              what a scan finds (default 1)
+//   input NAME BYTES | output NAME BYTES   the streams of a HEF that carries no plan
+//   fault POINT STATUS COUNT [AFTER]       AFTER calls of POINT are well, COUNT give STATUS
+//   hang POINT MILLISECONDS COUNT [AFTER]  the same, but they sleep first
+// POINT: scan, hef, vdevice, configure, write, read. It is strict where the vendor's library is:
+// frames of the exact size, known format types, headers its release reads, releases once. A closed
+// stream that a hung thread still writes to is a stream of its own and disturbs nobody.
 // Layouts are written out here anew, so that a wrong one in hailort_abi.h shows.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "npu/standin/standin_network.h"
 
 #ifndef STANDIN_MAJOR
 #define STANDIN_MAJOR 4
@@ -27,25 +36,78 @@
 
 namespace {
 
-struct Stream {
-  std::string name;
-  size_t size_bytes = 0;
-  uint32_t timeout_ms = 0;
-};
+using graupel::npu::StandinNetwork;
+using Frame = std::vector<uint8_t>;
+
 struct Trouble {
-  int status = 0, faults = 0;
-  int hang_ms = 0, hangs = 0;
+  int after = 0, count = 0;
+  int status = 0, hang_ms = 0;
+};
+// A configured network: its streams by name and size, and what it computes.
+struct Session {
+  struct Named {
+    std::string name;
+    size_t size_bytes = 0;
+  };
+  std::vector<Named> inputs, outputs;
+  std::mutex mutex;
+  std::optional<StandinNetwork> network;
+  std::vector<Frame> given, answers;  // per stream; answers are empty until asked for
+};
+struct Stream {
+  std::shared_ptr<Session> session;
+  size_t index = 0;
+  size_t size_bytes = 0;
 };
 struct State {
   std::mutex mutex;
   size_t devices = 1;
-  std::vector<Stream> inputs, outputs;
-  std::map<std::string, Trouble> troubles;
+  std::vector<Session::Named> inputs, outputs;
+  std::map<std::string, std::vector<Trouble>> troubles;
   int open_handles = 0;
-  std::vector<uint8_t> frame;
+  uint32_t timeout_ms = 0;
+  std::map<void*, std::string> hefs;
+  std::map<void*, std::shared_ptr<Session>> sessions;  // by group
+  std::map<void*, std::shared_ptr<Stream>> streams;
+  uintptr_t next_handle = 0x1000;
 };
+
+void read_script(State& state, std::string text) {
+  state.devices = 1;
+  state.inputs.clear();
+  state.outputs.clear();
+  state.troubles.clear();
+  for (char& c : text) c = c == ';' ? '\n' : c;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string verb, name;
+    words >> verb;
+    if (verb == "devices") words >> state.devices;
+    Session::Named stream;
+    if (verb == "input" && words >> stream.name >> stream.size_bytes) {
+      state.inputs.push_back(stream);
+    }
+    if (verb == "output" && words >> stream.name >> stream.size_bytes) {
+      state.outputs.push_back(stream);
+    }
+    Trouble trouble;
+    if ((verb == "fault" || verb == "hang") && words >> name) {
+      words >> (verb == "hang" ? trouble.hang_ms : trouble.status) >> trouble.count;
+      if (!(words >> trouble.after)) trouble.after = 0;
+      state.troubles[name].push_back(trouble);
+    }
+  }
+}
+
 State& state() {
-  static State* const the_state = new State;  // a thread may hang in here when the test ends
+  // A thread may hang in here when the test ends.
+  static State* const the_state = [] {
+    auto* const made = new State;
+    const char* const script = std::getenv("GRAUPEL_STANDIN_SCRIPT");
+    if (script != nullptr) read_script(*made, script);
+    return made;
+  }();
   return *the_state;
 }
 
@@ -53,14 +115,14 @@ int trouble(const char* point) {
   int hang_ms = 0, status = 0;
   {
     const std::lock_guard lock(state().mutex);
-    Trouble& t = state().troubles[point];
-    if (t.hangs > 0) {
-      --t.hangs;
-      hang_ms = t.hang_ms;
-    }
-    if (t.faults > 0) {
-      --t.faults;
-      status = t.status;
+    for (Trouble& t : state().troubles[point]) {
+      if (t.after > 0) {
+        --t.after;
+      } else if (t.count > 0) {
+        --t.count;
+        hang_ms = std::max(hang_ms, t.hang_ms);
+        if (t.status != 0) status = t.status;
+      }
     }
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(hang_ms));
@@ -76,10 +138,10 @@ uint32_t get32(const void* base, size_t offset) {
   return value;
 }
 
-void* open_handle(void* target) {
+void* open_handle() {
   const std::lock_guard lock(state().mutex);
   ++state().open_handles;
-  return target;
+  return reinterpret_cast<void*>(state().next_handle += 16);
 }
 int close_handles(size_t count) {
   const std::lock_guard lock(state().mutex);
@@ -87,9 +149,20 @@ int close_handles(size_t count) {
   return 0;
 }
 
+std::shared_ptr<Session> session_of(void* group) {
+  const std::lock_guard lock(state().mutex);
+  const auto found = state().sessions.find(group);
+  return found == state().sessions.end() ? nullptr : found->second;
+}
+std::shared_ptr<Stream> stream_of(void* handle) {
+  const std::lock_guard lock(state().mutex);
+  const auto found = state().streams.find(handle);
+  return found == state().streams.end() ? nullptr : found->second;
+}
+
 constexpr size_t kParamsBytes = 156;  // hailo_*_vstream_params_by_name_t
 
-int make_params(const std::vector<Stream>& streams, void* params, size_t* count) {
+int make_params(const std::vector<Session::Named>& streams, void* params, size_t* count) {
   if (*count < streams.size()) {
     *count = streams.size();
     return 5;
@@ -106,19 +179,52 @@ int make_params(const std::vector<Stream>& streams, void* params, size_t* count)
   return 0;
 }
 
-int create_streams(std::vector<Stream>& streams, const void* params, size_t count, void** made) {
+int create_streams(void* group, bool inputs, const void* params, size_t count, void** made) {
+  const std::shared_ptr<Session> session = session_of(group);
+  if (session == nullptr) return 2;
+  const std::vector<Session::Named>& streams = inputs ? session->inputs : session->outputs;
   for (size_t i = 0; i < count; ++i) {
     const char* const at = static_cast<const char*>(params) + i * kParamsBytes;
-    Stream* found = nullptr;
-    for (Stream& stream : streams) {
-      if (stream.name == at) found = &stream;
-    }
+    size_t index = 0;
+    while (index < streams.size() && streams[index].name != at) ++index;
     const uint32_t type = get32(at, 128);
-    if (found == nullptr || type < 1 || type > 2 || get32(at, 144) != 2) return 2;
-    found->timeout_ms = get32(at, 140);
-    made[i] = open_handle(found);
+    if (index == streams.size() || type < 1 || type > 2 || get32(at, 144) != 2) return 2;
+    made[i] = open_handle();
+    const std::lock_guard lock(state().mutex);
+    state().streams[made[i]] =
+        std::make_shared<Stream>(Stream{session, index, streams[index].size_bytes});
+    state().timeout_ms = get32(at, 140);
   }
   return 0;
+}
+int release_streams(void* const* handles, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    const std::lock_guard lock(state().mutex);
+    state().streams.erase(handles[i]);
+  }
+  return close_handles(count);
+}
+
+Frame flipped(const Frame& given, size_t size) {
+  Frame frame(size);
+  for (size_t i = 0; i < size; ++i) frame[i] = static_cast<uint8_t>(~given[i % given.size()]);
+  return frame;
+}
+
+// Needs the session's lock. False before every input was written.
+bool compute(Session& session) {
+  if (!session.answers.empty()) return true;
+  for (const Frame& frame : session.given) {
+    if (frame.empty()) return false;
+  }
+  if (session.network) {
+    session.answers = graupel::npu::standin_infer(*session.network, session.given);
+  } else {
+    for (const Session::Named& output : session.outputs) {
+      session.answers.push_back(flipped(session.given[0], output.size_bytes));
+    }
+  }
+  return !session.answers.empty();
 }
 
 }  // namespace
@@ -127,30 +233,7 @@ int create_streams(std::vector<Stream>& streams, const void* params, size_t coun
 
 EXPORT void graupel_standin_script(const char* text) {
   const std::lock_guard lock(state().mutex);
-  state().devices = 1;
-  state().inputs.clear();
-  state().outputs.clear();
-  state().troubles.clear();
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string verb, name;
-    words >> verb;
-    if (verb == "devices") words >> state().devices;
-    Stream stream;
-    if (verb == "input" && words >> stream.name >> stream.size_bytes) {
-      state().inputs.push_back(stream);
-    }
-    if (verb == "output" && words >> stream.name >> stream.size_bytes) {
-      state().outputs.push_back(stream);
-    }
-    if (verb == "fault" && words >> name) {
-      words >> state().troubles[name].status >> state().troubles[name].faults;
-    }
-    if (verb == "hang" && words >> name) {
-      words >> state().troubles[name].hang_ms >> state().troubles[name].hangs;
-    }
-  }
+  read_script(state(), text);
 }
 EXPORT int graupel_standin_open_handles() {
   const std::lock_guard lock(state().mutex);
@@ -158,7 +241,7 @@ EXPORT int graupel_standin_open_handles() {
 }
 EXPORT int graupel_standin_timeout_ms() {
   const std::lock_guard lock(state().mutex);
-  return state().inputs.empty() ? 0 : static_cast<int>(state().inputs[0].timeout_ms);
+  return static_cast<int>(state().timeout_ms);
 }
 
 EXPORT int hailo_get_library_version(void* version) {
@@ -182,11 +265,26 @@ EXPORT int hailo_scan_devices(void*, void* ids, size_t* count) {
 EXPORT int hailo_create_hef_buffer(void** hef, const void* bytes, size_t size) {
   if (const int status = trouble("hef")) return status;
   constexpr char kMagic[4] = {1, 'H', 'E', 'F'};
-  if (size < 12 || std::memcmp(bytes, kMagic, 4) != 0) return STANDIN_MINOR >= 21 ? 92 : 26;
-  *hef = open_handle(&state());
+  constexpr uint8_t kNewest = STANDIN_MINOR < 18   ? 0
+                              : STANDIN_MINOR < 20 ? 1
+                              : STANDIN_MINOR < 21 ? 2
+                                                   : 3;
+  const auto* const header = static_cast<const uint8_t*>(bytes);
+  if (size < 12 || std::memcmp(bytes, kMagic, 4) != 0 || header[7] > kNewest) {
+    return STANDIN_MINOR >= 21 ? 92 : 26;
+  }
+  *hef = open_handle();
+  const std::lock_guard lock(state().mutex);
+  state().hefs[*hef] = std::string(static_cast<const char*>(bytes), size);
   return 0;
 }
-EXPORT int hailo_release_hef(void*) { return close_handles(1); }
+EXPORT int hailo_release_hef(void* hef) {
+  {
+    const std::lock_guard lock(state().mutex);
+    state().hefs.erase(hef);
+  }
+  return close_handles(1);
+}
 EXPORT int hailo_init_vdevice_params(void* params) {
   std::memset(params, 0, 40);
   put32(params, 0, 1);
@@ -201,10 +299,16 @@ EXPORT int hailo_create_vdevice(void* params, void** vdevice) {
   const char* id = nullptr;
   std::memcpy(&id, static_cast<char*>(params) + 8, sizeof(id));
   if (get32(params, 0) != 1 || id == nullptr || std::strcmp(id, "0001:01:00.0") != 0) return 2;
-  *vdevice = open_handle(&state());
+  *vdevice = open_handle();
   return 0;
 }
-EXPORT int hailo_release_vdevice(void*) { return close_handles(1); }
+EXPORT int hailo_release_vdevice(void* vdevice) {
+  {
+    const std::lock_guard lock(state().mutex);
+    state().sessions.erase(vdevice);
+  }
+  return close_handles(1);
+}
 EXPORT int hailo_get_physical_devices(void*, void** devices, size_t* count) {
   if (*count < 1) return 5;
   devices[0] = &state();
@@ -226,51 +330,84 @@ EXPORT int hailo_get_chip_temperature(void*, void* temperature) {
   std::memcpy(temperature, sensors, sizeof(sensors));
   return 0;
 }
-EXPORT int hailo_configure_vdevice(void*, void*, void*, void** groups, size_t* count) {
+// One network per device here, so the device's handle is the group's.
+EXPORT int hailo_configure_vdevice(void* vdevice, void* hef, void*, void** groups, size_t* count) {
   if (const int status = trouble("configure")) return status;
   if (*count < 1) return 5;
-  groups[0] = &state();
+  const auto session = std::make_shared<Session>();
+  std::string bytes;
+  {
+    const std::lock_guard lock(state().mutex);
+    const auto found = state().hefs.find(hef);
+    if (found == state().hefs.end()) return 2;
+    bytes = found->second;
+    session->inputs = state().inputs;
+    session->outputs = state().outputs;
+  }
+  session->network = graupel::npu::standin_network(bytes);
+  if (session->network) {
+    session->inputs.clear();
+    session->outputs.clear();
+    for (const auto& s : session->network->inputs) {
+      session->inputs.push_back({s.name, s.frame_bytes()});
+    }
+    for (const auto& s : session->network->outputs) {
+      session->outputs.push_back({s.name, s.frame_bytes()});
+    }
+  }
+  session->given.resize(session->inputs.size());
+  const std::lock_guard lock(state().mutex);
+  state().sessions[vdevice] = session;
+  groups[0] = vdevice;
   *count = 1;
   return 0;
 }
-EXPORT int hailo_make_input_vstream_params(void*, bool, int, void* params, size_t* count) {
-  return make_params(state().inputs, params, count);
+EXPORT int hailo_make_input_vstream_params(void* group, bool, int, void* params, size_t* count) {
+  const std::shared_ptr<Session> session = session_of(group);
+  return session == nullptr ? 2 : make_params(session->inputs, params, count);
 }
-EXPORT int hailo_make_output_vstream_params(void*, bool, int, void* params, size_t* count) {
-  return make_params(state().outputs, params, count);
+EXPORT int hailo_make_output_vstream_params(void* group, bool, int, void* params, size_t* count) {
+  const std::shared_ptr<Session> session = session_of(group);
+  return session == nullptr ? 2 : make_params(session->outputs, params, count);
 }
-EXPORT int hailo_create_input_vstreams(void*, const void* params, size_t count, void** made) {
-  return create_streams(state().inputs, params, count, made);
+EXPORT int hailo_create_input_vstreams(void* group, const void* params, size_t count, void** made) {
+  return create_streams(group, true, params, count, made);
 }
-EXPORT int hailo_create_output_vstreams(void*, const void* params, size_t count, void** made) {
-  return create_streams(state().outputs, params, count, made);
+EXPORT int hailo_create_output_vstreams(void* group, const void* params, size_t count,
+                                        void** made) {
+  return create_streams(group, false, params, count, made);
 }
-EXPORT int hailo_release_input_vstreams(void* const*, size_t count) { return close_handles(count); }
-EXPORT int hailo_release_output_vstreams(void* const*, size_t count) {
-  return close_handles(count);
+EXPORT int hailo_release_input_vstreams(void* const* handles, size_t count) {
+  return release_streams(handles, count);
 }
-EXPORT int hailo_get_input_vstream_frame_size(void* stream, size_t* size) {
-  *size = static_cast<Stream*>(stream)->size_bytes;
+EXPORT int hailo_release_output_vstreams(void* const* handles, size_t count) {
+  return release_streams(handles, count);
+}
+EXPORT int hailo_get_input_vstream_frame_size(void* handle, size_t* size) {
+  const std::shared_ptr<Stream> stream = stream_of(handle);
+  if (stream == nullptr) return 2;
+  *size = stream->size_bytes;
   return 0;
 }
-EXPORT int hailo_get_output_vstream_frame_size(void* stream, size_t* size) {
-  *size = static_cast<Stream*>(stream)->size_bytes;
-  return 0;
+EXPORT int hailo_get_output_vstream_frame_size(void* handle, size_t* size) {
+  return hailo_get_input_vstream_frame_size(handle, size);
 }
-EXPORT int hailo_vstream_write_raw_buffer(void* stream, const void* bytes, size_t size) {
+EXPORT int hailo_vstream_write_raw_buffer(void* handle, const void* bytes, size_t size) {
+  const std::shared_ptr<Stream> stream = stream_of(handle);
+  if (stream == nullptr || size != stream->size_bytes) return 2;
   if (const int status = trouble("write")) return status;
-  if (size != static_cast<Stream*>(stream)->size_bytes) return 2;
   const auto* const from = static_cast<const uint8_t*>(bytes);
-  if (stream == &state().inputs[0]) state().frame.assign(from, from + size);
+  const std::lock_guard lock(stream->session->mutex);
+  stream->session->given[stream->index].assign(from, from + size);
+  stream->session->answers.clear();
   return 0;
 }
-EXPORT int hailo_vstream_read_raw_buffer(void* stream, void* bytes, size_t size) {
+EXPORT int hailo_vstream_read_raw_buffer(void* handle, void* bytes, size_t size) {
+  const std::shared_ptr<Stream> stream = stream_of(handle);
+  if (stream == nullptr || size != stream->size_bytes) return 2;
   if (const int status = trouble("read")) return status;
-  if (size != static_cast<Stream*>(stream)->size_bytes) return 2;
-  if (state().frame.empty()) return 4;
-  for (size_t i = 0; i < size; ++i) {
-    static_cast<uint8_t*>(bytes)[i] =
-        static_cast<uint8_t>(~state().frame[i % state().frame.size()]);
-  }
+  const std::lock_guard lock(stream->session->mutex);
+  if (!compute(*stream->session)) return 4;
+  std::memcpy(bytes, stream->session->answers[stream->index].data(), size);
   return 0;
 }

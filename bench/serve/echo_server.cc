@@ -1,0 +1,94 @@
+// What the machine and the load tool cost: an HTTP server that gives every POST its body back.
+//
+//   echo_server PORT
+//
+// Idea: one thread, epoll, no parsing beyond the two things needed: where the header ends and
+// Content-Length. Whatever a server that computes takes beyond this is its own.
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <string>
+
+namespace {
+
+// The value of Content-Length in a header, or 0.
+size_t content_length(const std::string& head) {
+  std::string lower;
+  for (const char c : head) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const size_t at = lower.find("content-length:");
+  return at == std::string::npos ? 0 : std::strtoul(lower.c_str() + at + 15, nullptr, 10);
+}
+
+// Answers every whole request in `pending`; false if the connection failed.
+bool answer(int fd, std::string& pending) {
+  while (true) {
+    const size_t end = pending.find("\r\n\r\n");
+    if (end == std::string::npos) return true;
+    const size_t length = content_length(pending.substr(0, end));
+    if (pending.size() < end + 4 + length) return true;
+    const std::string reply =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+        "Content-Length: " +
+        std::to_string(length) + "\r\n\r\n" + pending.substr(end + 4, length);
+    pending.erase(0, end + 4 + length);
+    for (size_t sent = 0; sent < reply.size();) {
+      const ssize_t n = send(fd, reply.data() + sent, reply.size() - sent, MSG_NOSIGNAL);
+      if (n <= 0) return false;
+      sent += static_cast<size_t>(n);
+    }
+  }
+}
+
+int listening(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return -1;
+  return listen(fd, SOMAXCONN) == 0 ? fd : -1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int listener = argc == 2 ? listening(static_cast<uint16_t>(std::atoi(argv[1]))) : -1;
+  if (listener < 0) {
+    std::fprintf(stderr, "usage: echo_server PORT, a free one\n");
+    return 2;
+  }
+  const int poll = epoll_create1(0), yes = 1;
+  epoll_event event{EPOLLIN, {.fd = listener}};
+  epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
+  std::map<int, std::string> pending;
+  epoll_event ready[64];
+  char block[1 << 16];
+  while (true) {
+    const int count = epoll_wait(poll, ready, 64, -1);
+    for (int i = 0; i < count; ++i) {
+      const int fd = ready[i].data.fd;
+      if (fd == listener) {
+        const int client = accept(listener, nullptr, nullptr);
+        if (client < 0) continue;
+        setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+        epoll_event of_client{EPOLLIN, {.fd = client}};
+        epoll_ctl(poll, EPOLL_CTL_ADD, client, &of_client);
+        continue;
+      }
+      const ssize_t got = recv(fd, block, sizeof(block), 0);
+      if (got > 0) pending[fd].append(block, static_cast<size_t>(got));
+      if (got <= 0 || !answer(fd, pending[fd])) {
+        pending.erase(fd);
+        close(fd);
+      }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+// Profiling over a device. See profile_device.h. Test: tests/device.
+#include "cli/profile_device.h"
+
+#include "deploy/profile_device.h"
+#include "run/load.h"
+
+namespace graupel::cli {
+
+Result<void> profile_with_device(const Globals& globals, const std::string& bundle,
+                                 const Tensor& windows, const run::ProfileOptions& options,
+                                 const EngineFlags& flags, deploy::Profiled& profiled, Json& json,
+                                 std::string& text) {
+  if (engine_options(flags).choice == npu::EngineChoice::kCpu) return ok();
+  TRY_ASSIGN(const run::BundleEngine loaded, run::load_bundle_engine(bundle));
+  TRY_ASSIGN(const npu::Started started, start_engine(globals, bundle, loaded.engine, flags));
+  if (!started.has_device) return ok();
+  TRY_ASSIGN(const deploy::DeviceProfile profile,
+             deploy::profile_device(started, windows, options));
+  deploy::judge_by_device(profile, profiled.judgements);
+  json["device"] = deploy::device_profile_json(profile);
+  json["engine"] = engine_json(started);
+  text += deploy::device_profile_text(profile);
+  show_engine(globals, started);
+  return ok();
+}
+
+}  // namespace graupel::cli

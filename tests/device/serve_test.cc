@@ -1,0 +1,162 @@
+// The server under load while its device fails in every way the STAND-IN library can play: no
+// request fails, each answer is the right one and names its engine, and readiness stays.
+#include "serve/server.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "npu/test_bundle.h"
+
+namespace graupel::serve {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+const std::string kLibrary = GRAUPEL_STANDIN_FOLDER "/libhailort_standin_4_23.so";
+
+void play(const std::string& script) {
+  void* const library = dlopen(kLibrary.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ASSERT_NE(library, nullptr) << dlerror();
+  reinterpret_cast<void (*)(const char*)>(dlsym(library, "graupel_standin_script"))(script.c_str());
+}
+
+struct Running {
+  explicit Running(const std::string& path) {
+    ServeOptions options;
+    options.workers = 2;
+    options.models.push_back({"net", "1", path});
+    options.engine.library = kLibrary;
+    options.engine.deadline_ms = 100;
+    options.engine.shadow_every = 5;
+    options.engine.breaker.first_wait_ns = 5'000'000;
+    options.engine.breaker.longest_wait_ns = 20'000'000;
+    Result<std::unique_ptr<Server>> started =
+        Server::start(loop, std::move(options), [](std::string_view, const std::string&) {});
+    EXPECT_TRUE(started.ok()) << started.error().message();
+    server = *std::move(started);
+    thread = std::thread([this] { loop.run(); });
+  }
+  ~Running() {
+    loop.post([this] { server->drain(); });
+    thread.join();
+  }
+  EventLoop loop;
+  std::unique_ptr<Server> server;
+  std::thread thread;
+};
+
+// The body of a 200; anything else is a failed request.
+std::string ask(uint16_t port, const std::string& head, const std::string& body = "") {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const std::string request = head + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
+                              "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  std::string answer;
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
+      send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(request.size())) {
+    char block[4096];
+    for (ssize_t got = 0; (got = recv(fd, block, sizeof(block), 0)) > 0;) {
+      answer.append(block, static_cast<size_t>(got));
+    }
+  }
+  close(fd);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer.substr(0, 200);
+  const size_t end = answer.find("\r\n\r\n");
+  return end == std::string::npos ? "" : answer.substr(end + 4);
+}
+
+struct Load {
+  std::vector<std::string> bodies;
+  std::vector<std::vector<float>> logits;
+  std::atomic<int> on_device{0}, on_cpu{0};
+};
+
+void fill(Load& load, const npu::TestBundle& made) {
+  const Result<npu::Network> cpu = npu::cpu_network(made.engine);
+  for (int i = 0; i < 8; ++i) {
+    const std::vector<float> window = npu::test_window(made, i);
+    const json input = {
+        {"name", "raw"}, {"shape", made.window}, {"datatype", "FP32"}, {"data", window}};
+    load.bodies.push_back(
+        json({{"inputs", json::array({input})}, {"outputs", {{{"name", "logits"}}}}}).dump());
+    const std::vector<Tensor> outputs = cpu->cpu(window).value();
+    const auto values = outputs[cpu->compared_output].data<float>();
+    load.logits.emplace_back(values.begin(), values.end());
+  }
+}
+
+void ask_model(uint16_t port, Load& load, size_t i) {
+  const json reply =
+      json::parse(ask(port, "POST /v2/models/net/infer", load.bodies[i]), nullptr, false);
+  ASSERT_TRUE(reply.is_object());
+  EXPECT_EQ(reply["outputs"][0]["data"].get<std::vector<float>>(), load.logits[i]) << reply;
+  const json& parameters = reply["parameters"];
+  const bool device = parameters["engine"].get<std::string>().starts_with("hailort/");
+  EXPECT_EQ(device, !parameters.contains("fallback_reason")) << reply;
+  ++(device ? load.on_device : load.on_cpu);
+}
+
+TEST(ServeDevice, NoRequestFailsWhateverTheDeviceDoes) {
+  const npu::TestBundle made = npu::exact_bundle(2);
+  const std::string path = testing::TempDir() + "serve_device.graupel";
+  ASSERT_TRUE(bundle::write_bundle(path, made.bundle).ok());
+  play("");
+  {
+    Running running(path);
+    const uint16_t port = running.server->port();
+    Load load;
+    fill(load, made);
+    ask_model(port, load, 0);
+    EXPECT_EQ(load.on_device, 1);
+    EXPECT_THAT(ask(port, "GET /healthz"), HasSubstr("\"device\":\"hailort/4.23.0 HAILO8\""));
+    EXPECT_THAT(ask(port, "GET /metrics"),
+                HasSubstr("graupel_device_temperature_celsius{model=\"net\",version=\"1\"} 43.25"));
+    std::atomic<bool> over{false};
+    std::vector<std::thread> clients;
+    for (size_t c = 0; c < 4; ++c) {
+      clients.emplace_back([&, c] {
+        for (size_t i = c; !over && !testing::Test::HasFailure(); ++i) {
+          ask_model(port, load, i % load.bodies.size());
+        }
+      });
+    }
+    for (const char* script : {"fault read 4 3", "fault write 63 2", "hang read 250 1", "devices 0",
+                               "fault vdevice 74 4", "fault read 36 20", "fault configure 36 3",
+                               "hang write 250 2", "fault scan 64 5;fault read 62 1"}) {
+      play(script);
+      std::this_thread::sleep_for(80ms);
+      EXPECT_THAT(ask(port, "GET /readyz"), HasSubstr("\"ready\":true"));
+      play("");
+      std::this_thread::sleep_for(80ms);
+    }
+    over = true;
+    for (std::thread& client : clients) client.join();
+    EXPECT_GT(load.on_device, 20);
+    EXPECT_GT(load.on_cpu, 20);
+    play("devices 0");
+    ask_model(port, load, 1);
+    const std::string metrics = ask(port, "GET /metrics");
+    EXPECT_THAT(metrics, HasSubstr("graupel_fallbacks_total{model=\"net\",reason=\"timeout\"}"));
+    EXPECT_THAT(metrics, HasSubstr("graupel_engine_state_info{model=\"net\",version=\"1\""));
+    EXPECT_THAT(metrics,
+                HasSubstr("graupel_shadow_disagreements_total{model=\"net\",version=\"1\"} 0"));
+    play("");
+  }
+  std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace graupel::serve
