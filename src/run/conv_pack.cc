@@ -18,9 +18,10 @@ using kernels::DotForm;
 using kernels::kConvBlock;
 
 // Values of a strip: input laid out for it, and the convolution's bytes held for what follows.
-// A part of the second-level cache of every processor in question.
+// A guess, not tuned: less than half of a Cortex-A76's second-level cache (512 KiB) even as int16.
 constexpr int64_t kStripValues = 64 * 1024;
-constexpr int32_t kLeastRows = 4;  // rows of a strip; fewer would lay most of them out twice
+// Rows of a strip, a guess: with 3x3 kernels fewer would lay out most rows twice.
+constexpr int32_t kLeastRows = 4;
 
 // Whether rows of input and output follow one another without a gap, as positions of one long row.
 bool rows_are_joined(const ConvInt8& step) {
