@@ -17,9 +17,10 @@ namespace {
 using kernels::DotForm;
 using kernels::kConvBlock;
 
-// Values of a strip: input laid out for it, and the convolution's bytes held for what follows.
-// A guess, not tuned: less than half of a Cortex-A76's second-level cache (512 KiB) even as int16.
-constexpr int64_t kStripValues = 64 * 1024;
+// Bytes of a strip: input laid out for it, and what the convolution writes for what follows it. A
+// guess: a quarter of a Cortex-A76's second-level cache (512 KiB). Smaller strips read the weights
+// of deep layers more often.
+constexpr int64_t kStripBytes = 128 * 1024;
 // Rows of a strip, a guess: with 3x3 kernels fewer would lay out most rows twice.
 constexpr int32_t kLeastRows = 4;
 
@@ -144,6 +145,7 @@ void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, PackedConv
 // The height of strips, and the scratch that one takes.
 void plan_strips(const ConvInt8& step, PackedConv& packed) {
   const Window2d& w = packed.window;
+  const int64_t value_bytes = packed.dot ? 1 : int64_t{sizeof(int16_t)};
   const int64_t input_row = packed.in_place ? 0 : packed.row_w * w.channels;
   const int64_t output_row = int64_t{w.out_w} * step.out_channels;
   packed.held = step.average.valid() || (step.pool && !packed.pair_pool);
@@ -161,7 +163,7 @@ void plan_strips(const ConvInt8& step, PackedConv& packed) {
   const int64_t least = std::min<int64_t>(packed.held ? 1 : kLeastRows, total);
   const auto fits = [&](int64_t rows) {
     const int64_t inner = conv_rows(rows);
-    return tallest_input(inner) * input_row + inner * kept <= kStripValues;
+    return tallest_input(inner) * input_row * value_bytes + inner * kept <= kStripBytes;
   };
   int64_t rows = total;
   while (rows > least && !fits(rows)) rows = std::max(least, rows / 2);
@@ -175,8 +177,8 @@ void plan_strips(const ConvInt8& step, PackedConv& packed) {
   };
   const int64_t slack = static_cast<int64_t>(kernels::kReadSlack);
   if (!packed.in_place) {
-    packed.input_bytes = aligned((tallest_input(conv_rows(rows)) * input_row + slack) *
-                                 (packed.dot ? 1 : int64_t{sizeof(int16_t)}));
+    packed.input_bytes =
+        aligned((tallest_input(conv_rows(rows)) * input_row + slack) * value_bytes);
   }
   packed.held_bytes = packed.held ? aligned(packed.held_rows * output_row + slack) : 0;
 }
