@@ -96,6 +96,30 @@ TEST(Compile, RandomNetworksEqualTheEvaluator) {
   }
 }
 
+TEST(Compile, WhatIsJoinedToConvolutionsEqualsTheEvaluator) {
+  std::map<std::string, int> kinds;
+  for (uint64_t seed = 0; seed < 70; ++seed) {
+    const bool large = seed % 10 == 0;
+    const ir::Graph graph = random_joined_net(seed, large);
+    expect_same(graph, seed, "joined, seed " + std::to_string(seed));
+    if (HasFatalFailure()) return;
+    const Result<run::Plan> plan = compile_plan({}, graph, {});
+    for (const run::Step& step : plan->steps) {
+      const run::ConvInt8* conv = std::get_if<run::ConvInt8>(&step.body);
+      if (conv == nullptr) continue;
+      const std::string size = large ? " in strips" : "";
+      if (conv->pool) ++kinds["pool" + size];
+      if (conv->residual.valid()) ++kinds["sum" + size];
+      if (conv->average.valid()) ++kinds["average" + size];
+      if (conv->residual.valid() && conv->groups > 1) ++kinds["sum behind depthwise"];
+    }
+  }
+  for (const char* kind : {"pool", "sum", "average", "pool in strips", "sum in strips",
+                           "average in strips", "sum behind depthwise"}) {
+    EXPECT_GT(kinds[kind], 0) << kind;
+  }
+}
+
 // ---- float operators ----
 
 struct FloatCase {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <set>
 #include <type_traits>
 #include <vector>
@@ -60,6 +61,11 @@ struct Emitter {
     }
     return fmt::format("k{}", id.index());
   }
+  float float_constant(BufferId id) const {
+    float value = 0.0f;
+    std::memcpy(&value, plan.constants.data() + buffer(id).offset, sizeof value);
+    return value;
+  }
   // A byte table, whatever the sign of its elements.
   std::string byte_constant(BufferId id) {
     if (written.insert(id.index()).second) array<uint8_t>("uint8_t", id, "{}");
@@ -93,9 +99,24 @@ struct Emitter {
       body += fmt::format("    static const window_t p = {};\n", window(*s.pool));
       body +=
           fmt::format("    conv_pool(&s, &p, {}, {}, {});\n", operands, is_signed(s.y), arena(s.y));
+    } else if (s.average.valid()) {
+      parts.insert(kConvAveragePart);
+      body += fmt::format(
+          "    static const range_t last = {};\n    conv_average(&s, {}, {:a}f, last, "
+          "{});\n",
+          range(s.last), operands, float_constant(s.average), arena(s.y));
     } else {
       parts.insert(kConvWholePart);
       body += fmt::format("    conv(&s, {}, {});\n", operands, arena(s.y));
+    }
+    if (s.residual.valid()) {
+      parts.insert(kBinaryPart);
+      body +=
+          fmt::format("    binary(0, {}, {}, {}, {:a}f, {}, {}, {}, {:a}f, {:a}f, last, {}, {});\n",
+                      arena(s.y), s.requantize.low < 0 ? 1 : 0, s.requantize.zero_point, s.q_scale,
+                      arena(s.residual), is_signed(s.residual), s.residual_zero_point,
+                      s.residual_scale, s.sum_scale, run::buffer_elements(buffer(s.y)), arena(s.y));
+      body.insert(0, fmt::format("    static const range_t last = {};\n", range(s.last)));
     }
     call(node, body);
   }
@@ -319,8 +340,8 @@ Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
       "#include \"{0}.h\"\n\n#include <stddef.h>\n#include <string.h>\n{1}",
       name, kCommonPart);
   for (const std::string_view part :
-       {kConvPart, kConvWholePart, kConvPoolPart, kMaxPoolPart, kAveragePoolPart, kLookupPart,
-        kBinaryPart, kMovePart, kMoveRunsPart, kQuantizePart, kDequantizePart}) {
+       {kConvPart, kConvWholePart, kConvPoolPart, kConvAveragePart, kMaxPoolPart, kAveragePoolPart,
+        kLookupPart, kBinaryPart, kMovePart, kMoveRunsPart, kQuantizePart, kDequantizePart}) {
     if (e.parts.contains(part)) out.source += part;
   }
   uint64_t arena = 1;

@@ -156,6 +156,28 @@ static void conv_pool(const conv_t *s, const window_t *p, const uint8_t *x, cons
 }
 )c";
 
+inline constexpr std::string_view kConvAveragePart = R"c(
+/* A convolution and the average of its image, without storing what lies between. */
+static void conv_average(const conv_t *s, const uint8_t *x, const int8_t *weights,
+                         const int32_t *bias, const float *multiplier, float average, range_t last,
+                         uint8_t *y) {
+  const int32_t is_signed = (s->range.low < 0) ? 1 : 0;
+  int32_t oy;
+  int32_t ox;
+  int32_t m;
+  for (m = 0; m < s->out_channels; ++m) {
+    int32_t sum = 0;
+    for (oy = 0; oy < s->w.out_h; ++oy) {
+      for (ox = 0; ox < s->w.out_w; ++ox) {
+        sum += value_of(conv_at(s, x, weights, bias[m], multiplier[m], m, oy, ox), is_signed) -
+               s->range.zero_point;
+      }
+    }
+    y[m] = to_byte((float)sum * average, last);
+  }
+}
+)c";
+
 inline constexpr std::string_view kMaxPoolPart = R"c(
 static void max_pool(const window_t *p, int32_t is_signed, const uint8_t *x, uint8_t *y) {
   int32_t oy;

@@ -256,7 +256,62 @@ struct QdqBuilder : NetBuilder {
     const Scale out = random_scale();
     return {pair(node(op, {x.value, w}), out), out};
   }
+
+  // A convolution that keeps the image's size and channels.
+  Tensor4 same_conv(const Tensor4& x) {
+    const int64_t channels = shape(x.value)[1], size = chance(50) ? 3 : 1;
+    const bool depthwise = chance(40);
+    ir::Conv op;
+    op.group = depthwise ? channels : 1;
+    op.window.kernel = {size, size};
+    op.window.pads.assign(4, size / 2);
+    std::vector<float> scales;
+    const ir::ValueId w = weight({channels, channels / op.group, size, size}, 0, scales);
+    const Scale out = random_scale();
+    const ir::ValueId b = bias(channels, x.scale.scale, scales);
+    return {pair(activation(node(op, {x.value, w, b})), out), out};
+  }
+  // The sum of a convolution with its input or with another one, in either order.
+  Tensor4 residual(const Tensor4& x) {
+    const Tensor4 y = same_conv(x), other = chance(70) ? x : same_conv(x);
+    const Scale out = random_scale();
+    const bool swapped = chance(50);
+    const ir::ValueId sum =
+        node(ir::Binary{ir::BinaryKind::kAdd},
+             {swapped ? other.value : y.value, swapped ? y.value : other.value});
+    return {pair(activation(sum), out), out};
+  }
+  // A convolution and the max pool behind it.
+  Tensor4 pooled_conv(const Tensor4& x) {
+    const Tensor4 y = same_conv(x);
+    const int64_t kernel = pick(2, 3);
+    ir::Window window;
+    window.kernel = {kernel, kernel};
+    window.strides = {2, pick(1, 2)};
+    window.pads.assign(4, kernel == 3 ? pick(0, 1) : 0);
+    return {pair(node(ir::MaxPool{window, false}, {y.value}), y.scale), y.scale};
+  }
 };
+
+// What compile joins to convolutions: sums, max pools, and an average of the image at the end.
+// Large images are computed in several strips.
+inline ir::Graph random_joined_net(uint64_t seed, bool large) {
+  QdqBuilder b(seed);
+  const Shape in = large ? Shape{1, b.pick(8, 12), b.pick(80, 100), b.pick(100, 120)}
+                         : Shape{1, b.pick(1, 40), b.pick(4, 12), b.pick(4, 12)};
+  const ir::ValueId input = ir::add_input(b.graph, "window", DType::kFloat32, in);
+  const Scale first = b.random_scale();
+  QdqBuilder::Tensor4 x = b.residual({b.pair(input, first), first});
+  if (!large) x = b.residual(x);
+  if (b.chance(60)) x = b.pooled_conv(x);
+  if (b.chance(50)) {
+    const QdqBuilder::Tensor4 y = b.same_conv(x);
+    const Scale out = b.random_scale();
+    x = {b.pair(b.node(ir::GlobalPool{ir::PoolKind::kAverage}, {y.value}), out), out};
+  }
+  b.graph.outputs.push_back(x.value);
+  return std::move(b.graph);
+}
 
 // A network of `steps` random operators; its input is float32 and its outputs dequantised.
 inline ir::Graph random_qdq_net(uint64_t seed, int steps = 8) {

@@ -39,6 +39,43 @@ Result<void> check_finite(std::span<const float> values) {
               "a multiplier is not finite");
 }
 
+int64_t stored_elements(const ConvInt8& s, int64_t out) {
+  return s.average.valid() ? s.out_channels : s.pool ? image_out(*s.pool, s.out_channels) : out;
+}
+
+// What follows the convolution's bytes, and its work.
+Work check_tail(const ConvInt8& s, Scope& scope, int64_t out) {
+  const Window2d& w = s.window;
+  const DType y = scope[s.y].dtype;
+  const int kinds = (s.pool ? 1 : 0) + (s.average.valid() ? 1 : 0) + (s.residual.valid() ? 1 : 0);
+  TRY(need(kinds <= 1, "joins more than one step to a convolution"));
+  if (!s.average.valid() && !s.residual.valid()) {
+    TRY(check_requantize(s.requantize, y));
+    if (!s.pool) return 0;
+    TRY_ASSIGN(const int64_t pool_work, check_pool(*s.pool));
+    TRY(need(s.pool->channels == s.out_channels && s.pool->in_h == w.out_h &&
+                 s.pool->in_w == w.out_w && s.pool->dilation_h == 1,
+             "the fused pool does not fit the convolution"));
+    TRY_ASSIGN(const int64_t rows, size_of({s.pool->kernel_h, s.pool->in_w, s.pool->channels}));
+    TRY(need(rows <= kMaxScratch, "the fused pool's rows are too large"));
+    return pool_work;
+  }
+  TRY(check_requantize(s.requantize, s.requantize.low < 0 ? DType::kInt8 : DType::kUInt8));
+  TRY(check_requantize(s.last, y));
+  if (s.average.valid()) {
+    TRY(scope.use(s.average, Access::kConstant, DType::kFloat32, 1));
+    TRY(check_finite(scope.constant<float>(s.average)));
+    TRY(need(out <= kMaxAveraged, "averages over too large an image"));
+    return out;
+  }
+  TRY(scope.use_bytes(s.residual, Access::kRead, out));
+  TRY(check_byte_value(s.residual_zero_point, scope[s.residual].dtype));
+  TRY(check_scale(s.q_scale));
+  TRY(check_scale(s.residual_scale));
+  TRY(check_scale(s.sum_scale));
+  return out;
+}
+
 Work check(const ConvInt8& s, Scope& scope) {
   const Window2d& w = s.window;
   TRY(check_window(w));
@@ -49,7 +86,7 @@ Work check(const ConvInt8& s, Scope& scope) {
              size_of({s.out_channels, w.kernel_h, w.kernel_w, w.channels / s.groups}));
   TRY_ASSIGN(const int64_t in, size_of({w.in_h, w.in_w, w.channels}));
   TRY_ASSIGN(const int64_t out, size_of({w.out_h, w.out_w, s.out_channels}));
-  TRY_ASSIGN(int64_t work, size_of({w.out_h, w.out_w, weights}));
+  TRY_ASSIGN(const int64_t work, size_of({w.out_h, w.out_w, weights}));
   TRY(scope.use_bytes(s.x, Access::kRead, in));
   TRY(scope.use(s.weights, Access::kConstant, DType::kInt8, weights));
   TRY(scope.use(s.bias, Access::kConstant, DType::kInt32, s.out_channels));
@@ -57,21 +94,10 @@ Work check(const ConvInt8& s, Scope& scope) {
   TRY(check_finite(scope.constant<float>(s.multiplier)));
   TRY_ASSIGN(const int64_t scratch, size_of({w.in_h, padded_width(w), w.channels}));
   TRY(need(scratch <= kMaxScratch, "the padded input is too large"));
-  int64_t stored = out;
-  if (s.pool) {
-    TRY_ASSIGN(const int64_t pool_work, check_pool(*s.pool));
-    TRY(need(s.pool->channels == s.out_channels && s.pool->in_h == w.out_h &&
-                 s.pool->in_w == w.out_w && s.pool->dilation_h == 1,
-             "the fused pool does not fit the convolution"));
-    TRY_ASSIGN(const int64_t rows, size_of({s.pool->kernel_h, s.pool->in_w, s.pool->channels}));
-    TRY(need(rows <= kMaxScratch, "the fused pool's rows are too large"));
-    stored = image_out(*s.pool, s.out_channels);
-    work += pool_work;
-  }
-  TRY(scope.use_bytes(s.y, Access::kWrite, stored));
+  TRY(scope.use_bytes(s.y, Access::kWrite, stored_elements(s, out)));
   TRY(check_byte_value(s.x_zero_point, scope[s.x].dtype));
-  TRY(check_requantize(s.requantize, scope[s.y].dtype));
-  return work + scratch;
+  TRY_ASSIGN(const int64_t tail, check_tail(s, scope, out));
+  return work + scratch + tail;
 }
 
 Work check(const MaxPoolInt8& s, Scope& scope) {

@@ -15,7 +15,8 @@ namespace graupel::run {
 
 // One ConvInt8 as the kernels take it.
 struct PackedConv {
-  Window2d window;  // the step's, with a pointwise image laid out as one row
+  Window2d window;
+  bool rows_joined = false;  // rows follow one another as positions of one long row
   bool depthwise = false;
   bool dot = false;                  // on bytes by dot_row, else on int16
   bool pair_pool = false;            // the fused pool is taken on neighbouring sums
@@ -32,8 +33,11 @@ struct PackedConv {
   std::vector<int32_t> bias;         // [variants] blocks of 16, or channels rounded up to 16
   std::vector<int32_t> bias_of_row;  // per output row: where its variant starts
   std::vector<float> multiplier;     // blocks of 16, or channels rounded up to 16
-  size_t input_bytes = 0;            // scratch for the laid-out input
-  size_t ring_bytes = 0;             // scratch for the fused pool's rows
+  bool held = false;                 // its rows are held in scratch for what follows them
+  int32_t strip_rows = 1;            // result rows computed at a time
+  int32_t held_rows = 0;             // rows of the convolution that are held; row r at r % this
+  size_t input_bytes = 0;            // scratch for a strip of laid-out input
+  size_t held_bytes = 0;             // scratch for held rows
 };
 
 using Prepared = std::variant<std::monostate, PackedConv>;
@@ -69,6 +73,7 @@ struct Frame {
   }
 };
 
+// conv_pack.cc
 PackedConv pack_conv(const Plan& plan, const ConvInt8& step, kernels::DotForm form);
 size_t packed_bytes_of(const PackedConv& packed);
 size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);

@@ -26,14 +26,15 @@
 
 namespace graupel::run {
 
-inline constexpr uint32_t kPlanVersion = 1;
+inline constexpr uint32_t kPlanVersion = 2;
 // Limits of a plan, checked before anything is allocated for it.
 inline constexpr uint64_t kMaxArenaBytes = uint64_t{1} << 30;
 inline constexpr uint64_t kMaxConstantBytes = uint64_t{1} << 30;
 inline constexpr size_t kMaxBuffers = size_t{1} << 18;
 inline constexpr size_t kMaxSteps = size_t{1} << 17;
 inline constexpr size_t kMaxRank = 8;
-inline constexpr size_t kAlignmentBytes = 64;  // of every buffer's offset
+inline constexpr size_t kAlignmentBytes = 64;     // of every buffer's offset
+inline constexpr int64_t kMaxAveraged = 1 << 20;  // bytes of an image averaged behind a convolution
 
 using BufferId = Id<struct BufferTag>;
 
@@ -75,9 +76,12 @@ struct Requantize {
 };
 
 // Convolution, and fully connected as the 1x1 case (rows of a matrix are positions).
-//   acc = sum (x - x_zero_point) * w + bias, y = byte of float32(acc) * multiplier[m]
-// then, if `pool` is set, a max pool over that (pool.channels = out_channels, pool.in_* =
-// window.out_*): y has the pool's output size and the convolution's is never stored whole.
+//   acc = sum (x - x_zero_point) * w + bias, q = byte of float32(acc) * multiplier[m]
+// and then at most one of these on q, which is never stored whole; with none, y = q:
+//   pool: a max pool (pool.channels = out_channels, pool.in_* = window.out_*), y of its output
+//   size; average: as AveragePoolInt8 over the whole image, y one position; residual: as
+//   BinaryInt8's sum of q and r, bytes of y's shape.
+// q's zero point is requantize's; q is int8 if requantize.low is negative, else uint8.
 struct ConvInt8 {
   BufferId x;           // [in_h][in_w][channels]
   BufferId weights;     // constant int8 [out_channels][kernel_h][kernel_w][channels / groups]
@@ -90,6 +94,11 @@ struct ConvInt8 {
   int32_t x_zero_point = 0;
   Requantize requantize;
   std::optional<Window2d> pool;
+  BufferId average;   // constant float32 [1]: the multiplier; absent: no average
+  BufferId residual;  // r; absent: no sum
+  int32_t residual_zero_point = 0;
+  float q_scale = 1.0f, residual_scale = 1.0f, sum_scale = 1.0f;  // of q, r and the sum
+  Requantize last;                                                // of the average or the sum
   bool operator==(const ConvInt8&) const = default;
 };
 

@@ -19,7 +19,8 @@ inline auto fields(Window2d& w) {
 inline auto fields(Requantize& r) { return std::tie(r.zero_point, r.low, r.high); }
 inline auto fields(ConvInt8& s) {
   return std::tie(s.x, s.weights, s.bias, s.multiplier, s.y, s.window, s.out_channels, s.groups,
-                  s.x_zero_point, s.requantize, s.pool);
+                  s.x_zero_point, s.requantize, s.pool, s.average, s.residual,
+                  s.residual_zero_point, s.q_scale, s.residual_scale, s.sum_scale, s.last);
 }
 inline auto fields(MaxPoolInt8& s) { return std::tie(s.x, s.y, s.window); }
 inline auto fields(AveragePoolInt8& s) {

@@ -152,8 +152,10 @@ TEST(Plan, TablesThatPointOutsideAreRefused) {
 TEST(Plan, AnotherVersionIsUnsupportedAndAnotherFileCorrupt) {
   std::string bytes = format_plan(sample_plan());
   EXPECT_EQ(parse_plan("PK\3\4 something else").error().code, ErrorCode::kCorrupt);
-  bytes[8] = 99;
-  EXPECT_EQ(parse_plan(bytes).error().code, ErrorCode::kUnsupported);
+  for (const char version : {1, 99}) {
+    bytes[8] = version;
+    EXPECT_EQ(parse_plan(bytes).error().code, ErrorCode::kUnsupported) << int{version};
+  }
 }
 
 }  // namespace
