@@ -26,14 +26,36 @@ function(graupel_room name)
   endif()
 endfunction()
 
-# graupel_test(NAME SOURCES file... LIBS library...): a GoogleTest binary, each test in ctest.
-function(graupel_test name)
+# graupel_test_binary(NAME SOURCES file... LIBS library...): a GoogleTest binary, not yet in ctest.
+function(graupel_test_binary name)
   cmake_parse_arguments(TEST "" "" "SOURCES;LIBS" ${ARGN})
   find_package(GTest REQUIRED)
-  include(GoogleTest)
+  if(NOT TARGET graupel_test_main)
+    add_library(graupel_test_main STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_main.cc)
+    target_link_libraries(graupel_test_main PUBLIC GTest::gmock GTest::gtest)
+  endif()
   add_executable(${name} ${TEST_SOURCES})
-  target_link_libraries(${name} PRIVATE ${TEST_LIBS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${TEST_LIBS} graupel_test_main)
   target_compile_definitions(${name} PRIVATE GRAUPEL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+endfunction()
+
+# graupel_test(NAME SOURCES file... LIBS library...): its tests are entries of ctest, one each.
+function(graupel_test name)
+  graupel_test_binary(${name} ${ARGN})
+  include(GoogleTest)
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
                        PROPERTIES TIMEOUT 600)
+endfunction()
+
+# graupel_command_test(NAME SOURCES file... LIBS library...): its tests run the command. One entry
+# of ctest: such a suite makes its bundle once and every case reads that.
+function(graupel_command_test name)
+  graupel_test_binary(${name} ${ARGN})
+  find_package(nlohmann_json REQUIRED)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE graupel_base nlohmann_json::nlohmann_json)
+  target_compile_definitions(${name} PRIVATE GRAUPEL_COMMAND="$<TARGET_FILE:graupel_command>")
+  add_dependencies(${name} graupel_command)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 600)
 endfunction()
