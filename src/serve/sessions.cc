@@ -117,10 +117,10 @@ TimePoint arrival_of(Session& session, uint64_t instant) {
 std::vector<WindowTask> cut_tasks(Service& service, Session& session) {
   std::vector<WindowTask> tasks;
   while (tasks.size() < kWindowsPerJob) {
-    const std::optional<Cut> cut = cut_window(session.timeline, session.channels);
+    std::optional<Cut> cut = cut_window(session.timeline, session.channels);
     if (!cut) break;
     session.missing += cut->skipped;
-    for (uint64_t i = 0; i < cut->skipped; ++i) service.metrics.window_skipped("gap");
+    if (cut->skipped > 0) service.metrics.windows_skipped("gap", cut->skipped);
     if (cut->values.empty()) break;
     WindowTask task;
     task.number = session.windows_begun++;
@@ -131,7 +131,7 @@ std::vector<WindowTask> cut_tasks(Service& service, Session& session) {
     const TimelineOptions& options = session.timeline.options;
     task.arrived = arrival_of(
         session, session.timeline.next_start - options.hop_samples + options.window_samples);
-    task.values = cut->values;
+    task.values = std::move(cut->values);
     tasks.push_back(std::move(task));
   }
   return tasks;
@@ -165,7 +165,7 @@ std::vector<WindowRecord> compute_tasks(Service& service, Model& model, size_t w
     WindowAnswer answered;
     Result<WindowRecord> record = answer_in_stream(model, worker, task, hop, memory, answered);
     if (!record.ok()) {
-      service.metrics.window_skipped("error");
+      service.metrics.windows_skipped("error", 1);
       continue;
     }
     record->answered_at = std::chrono::system_clock::now();
@@ -193,7 +193,7 @@ void pump(Service& service, const SessionPointer& session) {
   if (tasks.empty()) return;
   if (model == nullptr) {
     session->missing += tasks.size();
-    for (size_t i = 0; i < tasks.size(); ++i) service.metrics.window_skipped("no_model");
+    service.metrics.windows_skipped("no_model", tasks.size());
     return pump(service, session);
   }
   session->computing = true;
