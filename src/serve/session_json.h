@@ -42,6 +42,8 @@ struct SessionMessage {
 inline constexpr uint32_t kMaxSensors = 8;
 inline constexpr double kMaxTimeSeconds = 1e11;  // of either sign
 
+std::string uuid_text(std::string_view bytes);  // of 16 bytes
+
 // Errors: kInvalidInput, naming the sample and the key, for anything that is not such an object:
 // JSON nested more than 16 deep, a number that float32 cannot hold, an incomplete triplet, more
 // than `sample_limit` samples.
