@@ -1,5 +1,5 @@
 // Health and metrics. See api.h. References: the EdgeInfer contract's /healthz; Kubernetes' names
-// for liveness and readiness. Test: service_test.cc.
+// for liveness and readiness. Test: server_test.cc.
 #include <fmt/format.h>
 
 #include "serve/api.h"

@@ -1,4 +1,4 @@
-// JSON text written value by value, with the commas where they belong. Test: session_write_test.cc.
+// JSON text written value by value, with the commas where they belong. Test: sessions_test.cc.
 #pragma once
 
 #include <concepts>

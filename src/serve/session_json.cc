@@ -1,5 +1,5 @@
 // Session requests and messages. See session_json.h. Library: simdjson 3.0.
-// Test: session_json_test.cc, fuzz/serve_session_fuzz.cc.
+// Test: sessions_test.cc, fuzz/serve_session_fuzz.cc.
 #include "serve/session_json.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // What clients of sessions send: bodies of /api/v1/analysis and WebSocket messages, as one value.
-// Forms and fields: docs/sessions.md. Test: session_json_test.cc, fuzz/serve_session_fuzz.cc.
+// Forms and fields: docs/sessions.md. Test: sessions_test.cc, fuzz/serve_session_fuzz.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// WebSocket messages to sessions and back. See session_socket.h. Test: session_socket_test.cc.
+// WebSocket messages to sessions and back. See session_socket.h. Test: sessions_test.cc.
 #include "serve/session_socket.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// JSON of sessions and their windows. See session_write.h. Test: session_write_test.cc.
+// JSON of sessions and their windows. See session_write.h. Test: sessions_test.cc.
 #include "serve/session_write.h"
 
 #include <fmt/chrono.h>

@@ -1,5 +1,5 @@
 // What sessions answer, as JSON; the fields are those of docs/sessions.md.
-// Test: session_write_test.cc.
+// Test: sessions_test.cc.
 #pragma once
 
 #include <string>
