@@ -47,12 +47,6 @@ class JsonWriter {
     json_ += "null";
     return *this;
   }
-  // What is JSON already.
-  JsonWriter& raw(std::string_view json) {
-    separate();
-    json_ += json;
-    return *this;
-  }
   template <class T>
   JsonWriter& field(std::string_view name, const T& content) {
     key(name);
