@@ -185,12 +185,15 @@ void pump(Service& service, const SessionPointer& session) {
     });
   }
   std::vector<WindowTask> tasks = cut_tasks(service, *session);
-  if (tasks.empty()) return;
-  if (model == nullptr) {
-    session->missing += tasks.size();
+  while (model == nullptr && !tasks.empty()) {
+    for (const WindowTask& task : tasks) {
+      session->missing += task.missing + 1;
+      session->restarts |= task.restarts;
+    }
     service.metrics.windows_skipped("no_model", tasks.size());
-    return pump(service, session);
+    tasks = cut_tasks(service, *session);
   }
+  if (tasks.empty()) return;
   session->computing = true;
   Job job;
   job.deadline = TimePoint::max();

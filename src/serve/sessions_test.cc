@@ -295,6 +295,29 @@ TEST(Sessions, SurviveAReloadAndNameTheNewVersion) {
   EXPECT_GE(session["windows"][1]["label"], "v");
 }
 
+TEST(Sessions, PassOverAnyNumberOfWindowsWhileTheirModelIsGone) {
+  constexpr size_t kInstants = 200'000;
+  ServeOptions options;
+  options.sessions.ring_samples = kInstants;
+  Running running(std::move(options));
+  const Reply reply = running.call("POST", "/api/v1/analysis/start", R"({"hopMs":10})");
+  const std::string id = json::parse(reply.body)["sessionId"];
+  std::vector<SessionSample> given(kInstants * kSensors);
+  for (size_t i = 0; i < given.size(); ++i) {
+    given[i].sensor = static_cast<uint32_t>(i % kSensors);
+    given[i].given = kAcceleration;
+    given[i].sample.time_us = static_cast<int64_t>(i / kSensors) * 10'000;
+  }
+  running.on_loop([&] {
+    running.service.models.loaded.clear();
+    const SessionPointer session = find_session(running.service, {"", true}, id);
+    ASSERT_NE(session, nullptr);
+    feed_session(running.service, session, given);
+    EXPECT_EQ(session->missing, kInstants - kSamples + 1);
+    EXPECT_EQ(session->trouble, "its model is not loaded any more");
+  });
+}
+
 TEST(Sessions, WebSocketClientsStreamAndFollow) {
   Running running;
   std::vector<std::string> sent;
