@@ -97,8 +97,8 @@ std::string sessions_json(const Service& service, const Asker& asker) {
 std::string status_json(const Service& service) {
   JsonWriter json;
   json.begin_object().field("timestamp", iso_time(std::chrono::system_clock::now()));
-  json.field("uptime_s", std::chrono::duration<double>(Clock::now() - service.started).count());
-  json.field("ready", !service.draining && service.models.first() != nullptr);
+  json.field("uptime_s", uptime_seconds(service));
+  json.field("ready", is_ready(service));
   json.field("draining", service.draining).field("sessions", service.sessions.open.size());
   json.field("connections", service.connections());
   json.field("queue_waiting", service.workers.waiting());

@@ -11,11 +11,11 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "bundle/bundle.h"
 #include "run/load.h"
 #include "run/plan_builder.h"
 #include "serve/api.h"
 #include "serve/service.h"
+#include "serve/test_server.h"
 
 namespace graupel::serve {
 namespace {
@@ -23,23 +23,15 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-constexpr size_t kChannels = 3, kSensors = 6, kSamples = 8;  // of run::sample_plan
-
 std::string written_bundle(const std::string& labels = "a\nb\nc\nd\ne\n") {
   const std::string path = testing::TempDir() + "sessions.graupel";
-  bundle::Bundle made;
-  made.manifest.model_name = "net";
-  made.manifest.stage = bundle::Stage::kCompiled;
-  made.members["cpu.plan"] = run::format_plan(run::sample_plan());
-  made.members["labels"] = labels;
-  EXPECT_TRUE(bundle::write_bundle(path, made).ok());
+  write_sample(path, labels);
   return path;
 }
 
 // A service without sockets; its loop runs on a thread.
 struct Running {
-  explicit Running(ServeOptions options = {})
-      : service(loop, std::move(options), [](std::string_view, const std::string&) {}) {
+  explicit Running(ServeOptions options = {}) : service(loop, std::move(options), &log_nothing) {
     service.models.sources = {{"net", "1", written_bundle()}};
     service.models.loaded["net"]["1"] =
         *load_model(service.models.sources[0].path, "net", "1", service.workers.threads());
