@@ -234,7 +234,9 @@ void add_hailo_flags(CLI::App& verb, HailoFlags& flags) {
   text("--hef", flags.hef, "a HEF compiled elsewhere: check it and put it into the bundle");
   text("--work", flags.work, "folder of intermediate files and logs (default: OUTPUT.dfc)");
   text("--bar", flags.bars, "of the HEF: ID=LIMIT, e.g. hef_latency=5 (repeatable)");
-  text("--stage-timeout", flags.timeout_minutes, "minutes a stage may take");
+  verb.add_option("--stage-timeout", flags.timeout_minutes, "minutes a stage may take; 0: any")
+      ->check(CLI::Range(int64_t{0}, int64_t{365 * 24 * 60}))
+      ->group("The vendor's compiler (hailo8, hailo8l)");
   verb.add_flag("--accept-recommendation", flags.accept_recommendation,
                 "where the compiler recommends an earlier cut: cut there, optimize, try again")
       ->group("The vendor's compiler (hailo8, hailo8l)");

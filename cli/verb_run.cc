@@ -35,6 +35,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   if (flags.sequence) context.recording = {recordings, {.hop_samples = flags.hop_samples}};
   TRY_ASSIGN(const bool alarm, run::drift_alarm(plan, batch.outputs, context));
   if (alarm) warn(globals, "drift alarm: these windows do not resemble the calibration windows");
+  if (const auto text = run::hop_note(context)) note(globals, *text);
   if (flags.format == "npy") {
     TRY(run::write_arrays(flags.output, plan, batch.outputs, context));
   } else {

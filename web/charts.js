@@ -97,7 +97,7 @@ function runs(windows, hopSeconds, of, row) {
   return found;
 }
 
-export function segmentsOf({ windows, hopSeconds, labels }) {
+function segmentsOf({ windows, hopSeconds, labels }) {
   const hsmm = runs(windows, hopSeconds, (w) => w.hsmm && { index: w.hsmm.state, label: labels[w.hsmm.state] }, 'HSMM');
   const plain = runs(windows, hopSeconds, (w) => ({ index: w.class, label: w.label }), 'windows');
   return { hsmm, plain };

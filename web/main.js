@@ -74,7 +74,7 @@ function addSignals(signals) {
 
 function takeStatus(message) {
   state.status = message.status;
-  state.sessions = message.sessions.sessions || message.sessions;
+  state.sessions = message.sessions.sessions;
   const open = state.sessions.map((session) => session.id);
   if (state.session && !open.includes(state.session)) clearSession();
   if (!state.session && open.length > 0) {
@@ -213,7 +213,7 @@ function drawStatus() {
   $('engines').replaceChildren(...status.engines.map((engine) => {
     const row = document.createElement('tr');
     row.append(text('td', `${engine.model} ${engine.version}`), text('td', engine.engine),
-      text('td', engine.state, { 'data-state': engine.state }), text('td', String(engine.fallbacks ?? 0)));
+      text('td', engine.state, { 'data-state': engine.state }), text('td', engine.reason));
     return row;
   }));
   const events = [...status.fallback_events].reverse();

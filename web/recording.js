@@ -1,10 +1,10 @@
 // A file of samples, or samples made up, as the server takes them: {t, sensor, nine numbers}.
 
-export const NAMES = ['ax', 'ay', 'az', 'gx', 'gy', 'gz', 'mx', 'my', 'mz'];
-const RATE_HZ = 100;
+const NAMES = ['ax', 'ay', 'az', 'gx', 'gy', 'gz', 'mx', 'my', 'mz'];
+export const RATE_HZ = 100;
 const MOST_BYTES = 256 * 1024 * 1024;
 
-// A recording is {seconds, sensors, at(index)}: at gives the samples of one instant.
+// A recording is {instants, sensors, at(index)}: at gives the samples of one instant.
 function fromRows(count, sensors, value, time) {
   const times = time || ((row) => row / RATE_HZ);
   return {
@@ -27,7 +27,7 @@ function fromWindows(values, windows, channels, sensors, samples) {
     values[Math.floor(row / samples) * each + (channel * sensors + sensor) * samples + (row % samples)]);
 }
 
-export function parseNpy(buffer) {
+function parseNpy(buffer) {
   const bytes = new Uint8Array(buffer);
   if (String.fromCharCode(...bytes.slice(0, 6)) !== '\x93NUMPY') throw Error('is no npy file');
   const view = new DataView(buffer);
@@ -71,7 +71,7 @@ function columnsOf(names) {
     which: find('sensor') };
 }
 
-export function parseCsv(text) {
+function parseCsv(text) {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() && !line.startsWith('#'));
   if (lines.length === 0) throw Error('is empty');
   const cells = (line) => line.split(/[,;\t]/).map((cell) => cell.trim());
@@ -118,7 +118,7 @@ export async function readRecording(file) {
   return parseCsv(await file.text());
 }
 
-// Sines of a few ways to move, one after the other; each holds for 6 to 12 s. Not a person's signals.
+// Sines of a few ways to move, one after the other; each holds for 9 s. Not a person's signals.
 const WAYS = [
   { hz: 0.25, swing: 0.15, turn: 0.03, tilt: [9.6, 1.6, 0.6] },
   { hz: 1.8, swing: 3.0, turn: 1.1, tilt: [9.2, -0.7, 2.2] },
@@ -127,7 +127,7 @@ const WAYS = [
   { hz: 1.1, swing: 1.6, turn: 1.9, tilt: [5.1, 0.6, 8.1] },
 ];
 export function simulated() {
-  const recording = fromRows(Infinity, 2, (row, sensor, channel) => {
+  return fromRows(Infinity, 2, (row, sensor, channel) => {
     const t = row / RATE_HZ;
     const way = WAYS[Math.floor(t / 9) % WAYS.length];
     const phase = 2 * Math.PI * way.hz * t + sensor * 0.9 + channel * 0.7;
@@ -137,5 +137,4 @@ export function simulated() {
     if (channel < 6) return way.turn * wave * (0.4 + 0.3 * (channel - 3)) + 0.1 * noise;
     return [-0.6, -0.7, 0.25][channel - 6] + 0.15 * way.tilt[channel - 6] / 9.81 + 0.1 * noise;
   });
-  return recording;
 }

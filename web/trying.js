@@ -1,10 +1,10 @@
 // "Try it": simulated samples or those of a file, sent over the same connection as everything else.
-import { readRecording, simulated } from './recording.js';
+import { RATE_HZ, readRecording, simulated } from './recording.js';
 
-const RATE_HZ = 100, TICK_MS = 100, MOST_BEHIND = 20;
+const TICK_MS = 100, MOST_BEHIND = 20;
 
 export function setUpTrying({ $, feed, show, sayWrong }) {
-  // What is being sent: {recording, name, session, next, waiting} or null.
+  // What is being sent: {recording, name, session, next, unanswered} or null.
   let sending = null, timer = 0;
 
   function say(words) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The server under load, against a bare echo server in the same run. Run by tools/bench_serve.
 
-  serve_bench.py [rates] [streams] [soak] [kills] [faults]      default: rates streams kills
+  serve_bench.py [rates] [streams] [soak] [kills]      default: rates streams kills
 
 `hey` (Debian) sends requests at a fixed rate; stream_load holds sessions. Latencies are this machine's; the
 ratios to the echo server, measured between the same requests, are what can be compared.

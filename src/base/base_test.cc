@@ -1,4 +1,4 @@
-// Result, byte reader, files, parallel loop, random numbers.
+// Result, byte reader, files, parallel loop, random numbers, windows of a set.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/result.h"
 #include "base/rng.h"
+#include "base/window_at.h"
 
 namespace graupel {
 namespace {
@@ -96,6 +97,14 @@ TEST(Rng, NormalHasUnitVariance) {
   }
   EXPECT_NEAR(sum / draws, 0.0, 0.02);
   EXPECT_NEAR(squares / draws, 1.0, 0.03);
+}
+
+TEST(Windows, AreTakenInTheOrderGiven) {
+  const Tensor all = Tensor::of<int16_t>({3, 2}, {1, 2, 3, 4, 5, 6});
+  const std::vector<size_t> indices = {2, 0, 2};
+  EXPECT_EQ(windows_at(all, indices), Tensor::of<int16_t>({3, 2}, {5, 6, 1, 2, 5, 6}));
+  EXPECT_EQ(windows_at(all, {}), Tensor(DType::kInt16, {0, 2}));
+  EXPECT_EQ(window_at(all, 1), Tensor::of<int16_t>({1, 2}, {3, 4}));
 }
 
 }  // namespace

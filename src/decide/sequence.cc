@@ -19,6 +19,10 @@ size_t largest_of(std::span<const double> values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
+bool is_other_hop(const Hsmm& model, int64_t hop_samples) {
+  return hop_samples > 0 && model.hop_samples > 0 && hop_samples != model.hop_samples;
+}
+
 // Mean of the windows still to come, the present one included, n windows into a segment:
 // sum over r >= n of P(length >= r), divided by P(length >= n).
 double remaining_at(const DurationTable& law, size_t n) {
@@ -61,13 +65,17 @@ SequenceAnswer take_step(Sequence& sequence, bool evidence, uint32_t context) {
 
 Result<std::shared_ptr<const SequenceModel>> make_sequence_model(Hsmm model, int64_t hop_samples,
                                                                  double rate_hz) {
+  if (hop_samples < 0) {
+    return invalid_input("hop", "is " + std::to_string(hop_samples) +
+                                    " samples; give at least 1, or 0 for the HSMM's own");
+  }
   if (model.rate_hz > 0.0 && rate_hz > 0.0 && model.rate_hz != rate_hz) {
     return invalid_input("rate", "is " + std::to_string(rate_hz) +
                                      " Hz, the HSMM was fitted on windows of " +
                                      std::to_string(model.rate_hz) + " Hz");
   }
   SequenceModel made;
-  if (hop_samples > 0 && model.hop_samples > 0 && hop_samples != model.hop_samples) {
+  if (is_other_hop(model, hop_samples)) {
     TRY_ASSIGN(model, rescaled(model, static_cast<double>(hop_samples) /
                                           static_cast<double>(model.hop_samples)));
     made.rescaled = true;
@@ -78,6 +86,13 @@ Result<std::shared_ptr<const SequenceModel>> make_sequence_model(Hsmm model, int
   made.tables = std::make_shared<const HsmmTables>(std::move(tables));
   made.model = std::move(model);
   return std::make_shared<const SequenceModel>(std::move(made));
+}
+
+std::optional<std::string> rescaling_note(const Hsmm& fitted, int64_t hop_samples) {
+  if (!is_other_hop(fitted, hop_samples)) return std::nullopt;
+  return "the HSMM was fitted at a hop of " + std::to_string(fitted.hop_samples) +
+         " samples; its durations and the weight of a window are rescaled to " +
+         std::to_string(hop_samples);
 }
 
 bool window_evidence(const Emission& emission, std::span<const double> probabilities, bool finite,
@@ -95,7 +110,7 @@ bool window_evidence(const Emission& emission, std::span<const double> probabili
 Result<Sequence> start_sequence(std::shared_ptr<const SequenceModel> shared,
                                 const SequenceOptions& options) {
   const bool other_hop =
-      options.hop_samples > 0 && options.hop_samples != shared->model.hop_samples;
+      options.hop_samples != 0 && options.hop_samples != shared->model.hop_samples;
   const bool other_rate = options.rate_hz > 0.0 && options.rate_hz != shared->model.rate_hz;
   if (other_hop || other_rate) {
     TRY_ASSIGN(shared, make_sequence_model(shared->model, options.hop_samples, options.rate_hz));

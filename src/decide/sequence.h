@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "decide/hsmm_filter.h"
@@ -30,10 +31,14 @@ struct SequenceModel {
 };
 
 // hop_samples and rate_hz: of the windows to come; 0: the model's own. Errors kInvalidInput: those
-// of check_hsmm and rescaled; another rate than the model's.
+// of check_hsmm and rescaled; a negative hop; another rate than the model's.
 Result<std::shared_ptr<const SequenceModel>> make_sequence_model(Hsmm model,
                                                                  int64_t hop_samples = 0,
                                                                  double rate_hz = 0.0);
+
+// What has to be said of windows that come hop_samples apart (0: the model's own): that the model
+// is rescaled to them. nullopt if it is not.
+std::optional<std::string> rescaling_note(const Hsmm& fitted, int64_t hop_samples);
 
 // log b(s) of one window, one per state. False, and all zero, where it says nothing: `finite` is
 // false, or the model reads FSQ digits and `digits` are not those of its levels.

@@ -176,6 +176,10 @@ TEST(Sequence, AnotherHopIsRescaledAndAnotherRateRefused) {
   EXPECT_NE(start_recording(decider, half).error().message().find("fitted on windows of 25"),
             std::string::npos);
   half = {};
+  half.hop_samples = -25;
+  EXPECT_NE(start_recording(decider, half).error().message().find("is -25 samples"),
+            std::string::npos);
+  half = {};
   half.lag = kMaxLag + 1;
   EXPECT_FALSE(start_recording(decider, half).ok());
 }

@@ -126,6 +126,19 @@ std::string right(double accuracy, const calibrate::ClassCounts& counts) {
                      percent(calibrate::macro_f1(counts)));
 }
 
+std::vector<decide::Measured> measured_of(const calibrate::HsmmScores& judged) {
+  return {{"judged_windows", static_cast<double>(judged.windows)},
+          {"judged_argmax_accuracy", judged.argmax_accuracy},
+          {"judged_filter_accuracy", judged.filter_accuracy},
+          {"judged_path_accuracy", judged.path_accuracy},
+          {"judged_argmax_macro_f1", calibrate::macro_f1(judged.argmax)},
+          {"judged_filter_macro_f1", calibrate::macro_f1(judged.filter)},
+          {"judged_path_macro_f1", calibrate::macro_f1(judged.path)},
+          {"judged_labelled_segments", static_cast<double>(judged.labelled_segments)},
+          {"judged_argmax_segments", static_cast<double>(judged.argmax_segments)},
+          {"judged_path_segments", static_cast<double>(judged.path_segments)}};
+}
+
 }  // namespace
 
 Result<CalibratedHsmm> fit_durations(const HsmmRequest& request, const HsmmInput& input,
@@ -157,7 +170,7 @@ Result<CalibratedHsmm> fit_durations(const HsmmRequest& request, const HsmmInput
         "the recordings were divided into blocks of windows, not by people: long behaviours are "
         "cut there, and nothing is known about other people");
   }
-  hsmm.fit.model.measured = hsmm_measured(hsmm);
+  hsmm.fit.model.measured = measured_of(hsmm.judged);
   return hsmm;
 }
 
@@ -207,22 +220,6 @@ std::vector<std::pair<std::string, std::string>> hsmm_rows(const CalibratedHsmm&
            fmt::format("{} labelled, {} with each window alone, {} by the HSMM",
                        judged.labelled_segments, judged.argmax_segments, judged.path_segments)}};
 }
-
-std::vector<decide::Measured> hsmm_measured(const CalibratedHsmm& hsmm) {
-  const calibrate::HsmmScores& judged = hsmm.judged;
-  return {{"judged_windows", static_cast<double>(judged.windows)},
-          {"judged_argmax_accuracy", judged.argmax_accuracy},
-          {"judged_filter_accuracy", judged.filter_accuracy},
-          {"judged_path_accuracy", judged.path_accuracy},
-          {"judged_argmax_macro_f1", calibrate::macro_f1(judged.argmax)},
-          {"judged_filter_macro_f1", calibrate::macro_f1(judged.filter)},
-          {"judged_path_macro_f1", calibrate::macro_f1(judged.path)},
-          {"judged_labelled_segments", static_cast<double>(judged.labelled_segments)},
-          {"judged_argmax_segments", static_cast<double>(judged.argmax_segments)},
-          {"judged_path_segments", static_cast<double>(judged.path_segments)}};
-}
-
-Json hsmm_json(const CalibratedHsmm& hsmm) { return fit_json(hsmm.fit); }
 
 void add_hsmm_figures(report::Report& report, const CalibratedHsmm& hsmm) {
   report.figures.push_back(

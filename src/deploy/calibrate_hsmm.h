@@ -12,7 +12,6 @@
 #include "calibrate/split.h"
 #include "decide/block.h"
 #include "deploy/decode.h"
-#include "deploy/json.h"
 #include "report/report.h"
 
 namespace graupel::deploy {
@@ -48,8 +47,6 @@ Result<CalibratedHsmm> fit_durations(const HsmmRequest& request, const HsmmInput
                                      const decide::Confidence& confidence);
 
 std::vector<std::pair<std::string, std::string>> hsmm_rows(const CalibratedHsmm& hsmm);
-Json hsmm_json(const CalibratedHsmm& hsmm);
-std::vector<decide::Measured> hsmm_measured(const CalibratedHsmm& hsmm);
 void add_hsmm_figures(report::Report& report, const CalibratedHsmm& hsmm);
 
 }  // namespace graupel::deploy

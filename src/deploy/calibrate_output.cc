@@ -227,7 +227,7 @@ Json calibrated_json(const Calibrated& result) {
   json["sets"] = sets_json(result);
   json["set_agreement_percent"] = result.set_agreement_percent;
   json["drift_log10_wealth"] = result.drift_log_wealth / std::log(10.0);
-  if (result.hsmm) json["hsmm"] = hsmm_json(*result.hsmm);
+  if (result.hsmm) json["hsmm"] = fit_json(result.hsmm->fit);
   if (result.codes) json["codes"] = codes_json(*result.codes);
   json["warnings"] = result.warnings;
   return json;

@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/window_at.h"
 #include "data/windows.h"
 #include "run/answers.h"
 #include "run/load.h"
@@ -44,16 +43,13 @@ Shape window_shape(const run::BundleEngine& loaded) {
 Result<Everybody> load_everybody(const LabelledPaths& paths, const Shape& shape) {
   constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
   TRY_ASSIGN(data::WindowSet set, data::load_windows(paths.data, shape));
-  const int64_t count = set.count();
   if (!paths.labels.empty()) {
-    TRY_ASSIGN(set.labels, data::load_labels(paths.labels, count, kAny));
+    TRY_ASSIGN(set.labels, data::load_labels(paths.labels, set.count(), kAny));
   }
-  if (!paths.groups.empty()) {
-    TRY_ASSIGN(set.subjects, data::load_labels(paths.groups, count, kAny));
-  }
+  TRY_ASSIGN(std::vector<int64_t> people, groups_of(paths.groups, set));
   if (!set.labels) return invalid_input(paths.data, "has no labels; give --labels");
-  if (!set.subjects) return invalid_input(paths.data, "does not say whose windows; give --groups");
-  return Everybody{std::move(set.windows), set.labels->to_int64s(), set.subjects->to_int64s()};
+  if (people.empty()) return invalid_input(paths.data, "does not say whose windows; give --groups");
+  return Everybody{std::move(set.windows), set.labels->to_int64s(), std::move(people)};
 }
 
 std::vector<size_t> windows_of(const std::vector<int64_t>& people, const std::set<int64_t>& who) {
@@ -62,17 +58,6 @@ std::vector<size_t> windows_of(const std::vector<int64_t>& people, const std::se
     if (who.contains(people[i])) rows.push_back(i);
   }
   return rows;
-}
-
-Tensor rows_of(const Tensor& windows, const std::vector<size_t>& rows) {
-  Shape shape = windows.shape();
-  const size_t row = windows.size_bytes() / static_cast<size_t>(shape[0]);
-  shape[0] = static_cast<int64_t>(rows.size());
-  Tensor chosen(windows.dtype(), shape);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(chosen.mutable_bytes() + i * row, windows.bytes() + rows[i] * row, row);
-  }
-  return chosen;
 }
 
 // Adds what the person's own network answers.
@@ -86,7 +71,7 @@ Result<void> answer(const CrossfitOptions& options, const Everybody& all, int64_
     return invalid_input(path, "takes windows of another shape than the other people's networks");
   }
   TRY_ASSIGN(const std::vector<Tensor> outputs,
-             run::run_windows(loaded.engine, rows_of(all.windows, rows)));
+             run::run_windows(loaded.engine, windows_at(all.windows, rows)));
   const Tensor& logits = outputs[output];
   const size_t classes = logits.size() / rows.size();
   if (logits.dtype() != DType::kFloat32 || classes < 2 ||
@@ -110,18 +95,22 @@ std::vector<int64_t> others_in_a_ring(const std::vector<int64_t>& groups, int64_
   return others;
 }
 
+decide::Confidence scaling_of(const calibrate::TemperatureFit& fit) {
+  decide::Confidence confidence;
+  confidence.method = decide::ConfidenceMethod::kTemperature;
+  confidence.temperature = fit.temperature;
+  return confidence;
+}
+
 // Probabilities of everybody under the temperature fitted for each; and how often sets hold.
-Result<void> judge_together(const Predictions& answers, const CrossfitOptions& options,
-                            Crossfit& result) {
+void judge_together(const Predictions& answers, const CrossfitOptions& options, Crossfit& result) {
   std::vector<double> plain = calibrate::probabilities_of({}, answers), scaled;
   double covered = 0.0, unfilled = 0.0, size = 0.0;
   for (const PersonJudged& person : result.people) {
     const Predictions rows =
         calibrate::rows_of(answers, windows_of(answers.groups, {person.person}));
-    decide::Confidence confidence;
-    confidence.method = decide::ConfidenceMethod::kTemperature;
-    confidence.temperature = person.temperature.temperature;
-    const std::vector<double> own = calibrate::probabilities_of(confidence, rows);
+    const std::vector<double> own =
+        calibrate::probabilities_of(scaling_of(person.temperature), rows);
     scaled.insert(scaled.end(), own.begin(), own.end());
     const auto count = static_cast<double>(rows.count());
     covered += person.sets.coverage * count;
@@ -136,7 +125,6 @@ Result<void> judge_together(const Predictions& answers, const CrossfitOptions& o
   result.coverage = covered / count;
   result.coverage_unfilled = unfilled / count;
   result.mean_size = size / count;
-  return ok();
 }
 
 }  // namespace
@@ -146,6 +134,12 @@ Result<PersonJudged> judge_person(const Predictions& everybody, int64_t person,
   PersonJudged result;
   result.person = person;
   const std::vector<int64_t> others = others_in_a_ring(everybody.groups, person);
+  if (others.size() + 1 < kLeastPeople) {
+    return invalid_input(fmt::format("person {}", person),
+                         fmt::format("has {} others beside, at least {} are needed: one to fit, "
+                                     "one for thresholds",
+                                     others.size(), kLeastPeople - 1));
+  }
   const auto fitted = std::clamp<size_t>(
       static_cast<size_t>(std::lround(kFitShare * static_cast<double>(others.size()))), 1,
       others.size() - 1);
@@ -158,9 +152,7 @@ Result<PersonJudged> judge_person(const Predictions& everybody, int64_t person,
   const Predictions fit = rows(result.fitted_on), thresholds = rows(result.thresholds_on);
   const Predictions own = rows({person});
   result.temperature = calibrate::fit_temperature(fit);
-  decide::Confidence confidence;
-  confidence.method = decide::ConfidenceMethod::kTemperature;
-  confidence.temperature = result.temperature.temperature;
+  const decide::Confidence confidence = scaling_of(result.temperature);
   const std::vector<double> known = calibrate::probabilities_of(confidence, thresholds);
   decide::Conformal wanted;
   wanted.alpha = options.alpha;
@@ -215,7 +207,7 @@ Result<Crossfit> crossfit(const CrossfitOptions& options) {
     TRY_ASSIGN(PersonJudged judged, judge_person(answers, person, options));
     result.people.push_back(std::move(judged));
   }
-  TRY(judge_together(answers, options, result));
+  judge_together(answers, options, result);
   return result;
 }
 

@@ -52,7 +52,7 @@ struct Crossfit {
 Result<Crossfit> crossfit(const CrossfitOptions& options);
 
 // A person's rows judged by what was fitted on two disjoint sets of other persons' rows. Groups are
-// the persons.
+// the persons. Errors kInvalidInput: fewer than two others; those of calibrate::fit_conformal.
 Result<PersonJudged> judge_person(const calibrate::Predictions& everybody, int64_t person,
                                   const CrossfitOptions& options);
 

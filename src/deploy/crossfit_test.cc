@@ -82,6 +82,12 @@ TEST(Crossfit, NothingOfThePersonMovesWhatThePersonIsJudgedBy) {
   EXPECT_LT(after.sets.coverage_unfilled, after.law.low);
 }
 
+TEST(Crossfit, OneOtherPersonIsTooFew) {
+  const Result<PersonJudged> judged = judge_person(drawn({1, 2}, 40, 1.0), 2, {});
+  ASSERT_FALSE(judged.ok());
+  EXPECT_THAT(judged.error().message(), HasSubstr("has 1 others beside"));
+}
+
 class Folds : public testing::Test {
  protected:
   static void SetUpTestSuite() {

@@ -150,21 +150,6 @@ void compare(const Stretch& stretch, const std::vector<double>& probabilities,
   }
 }
 
-// The model for the recordings' hop, and what has to be said about it.
-Result<std::shared_ptr<const decide::SequenceModel>> model_for(const decide::Hsmm& model,
-                                                               const Recordings& recordings,
-                                                               std::vector<std::string>& notes) {
-  TRY_ASSIGN(auto made,
-             decide::make_sequence_model(model, recordings.hop_samples, recordings.rate_hz));
-  if (made->rescaled) {
-    notes.push_back(
-        fmt::format("the HSMM was fitted at a hop of {} samples; its durations and the "
-                    "weight of a window are rescaled to {}",
-                    model.hop_samples, recordings.hop_samples));
-  }
-  return made;
-}
-
 Result<void> check_fits(const decide::Hsmm& model, const Recordings& recordings) {
   const size_t depth = model.emission.levels.size(), contexts = model.transitions.size();
   if (depth != 0 && depth != recordings.digits) {
@@ -229,7 +214,11 @@ Result<Timeline> decode(const BundleHsmm& hsmm, const Recordings& recordings,
   timeline.window_s =
       timeline.seconds ? static_cast<double>(recordings.window_samples) / recordings.rate_hz : 1.0;
   timeline.notes = recordings.notes;
-  TRY_ASSIGN(const auto sequence, model_for(hsmm.model, recordings, timeline.notes));
+  TRY_ASSIGN(const auto sequence,
+             decide::make_sequence_model(hsmm.model, recordings.hop_samples, recordings.rate_hz));
+  if (const auto text = decide::rescaling_note(hsmm.model, recordings.hop_samples)) {
+    timeline.notes.push_back(*text);
+  }
   const size_t states = sequence->tables->states;
   if (states != recordings.classes) {
     return invalid_input("HSMM", fmt::format("has {} states, the network {} classes; fit it again",

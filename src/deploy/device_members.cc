@@ -32,11 +32,9 @@ npu::DeviceMap map_of(const ir::Graph& device) {
 }
 
 Result<void> join_hef(npu::DeviceMap& map, const std::string& bytes) {
-  Result<hef::Hef> hef = hef::read_hef(bytes);
-  if (!hef.ok()) return std::move(hef).error().within(npu::kHefMember);
-  Result<npu::HefDevice> runs = npu::hef_device(bytes);
-  if (!runs.ok()) return std::move(runs).error().within(npu::kHefMember);
-  TRY(npu::match_streams(map, *hef));
+  Result<npu::HefDevice> device = npu::hef_device(bytes);
+  if (!device.ok()) return std::move(device).error().within(npu::kHefMember);
+  TRY(npu::match_streams(map, device->hef));
   map.hef_sha256 = bundle::sha256_hex(bytes);
   return ok();
 }

@@ -126,7 +126,13 @@ std::optional<hef::Promise> promise_beside(const std::string& path) {
   return std::nullopt;
 }
 
-// What of a tensor's values the bundle's own quantiser keeps, by name.
+std::optional<double> number_of(const Json& object, const char* key) {
+  const Json value = object.value(key, Json());
+  return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+}
+
+// What of a tensor's values the bundle's own quantiser keeps, by name; without the points of a
+// report that has another form.
 std::map<std::string, std::pair<double, double>> ranges_of(const bundle::Bundle& bundle) {
   std::map<std::string, std::pair<double, double>> ranges;
   const auto report = bundle.members.find("reports/optimize.json");
@@ -134,12 +140,17 @@ std::map<std::string, std::pair<double, double>> ranges_of(const bundle::Bundle&
   const Json json = Json::parse(report->second, nullptr, false);
   if (!json.is_object() || !json.contains("points")) return ranges;
   for (const Json& point : json["points"]) {
-    const double scale = point.value("scale", 0.0), zero = point.value("zero_point", 0.0);
-    const bool is_signed = point.value("dtype", std::string()) == "int8";
-    const double low = ((is_signed ? -128 : 0) - zero) * scale;
-    const double high = ((is_signed ? 127 : 255) - zero) * scale;
-    ranges[point.value("tensor", std::string())] = {std::max(low, point.value("minimum", low)),
-                                                    std::min(high, point.value("maximum", high))};
+    if (!point.is_object()) continue;
+    const Json tensor = point.value("tensor", Json()), dtype = point.value("dtype", Json());
+    const std::optional<double> scale = number_of(point, "scale");
+    if (!tensor.is_string() || !dtype.is_string() || !scale) continue;
+    const double zero = number_of(point, "zero_point").value_or(0.0);
+    const bool is_signed = dtype == "int8";
+    const double low = ((is_signed ? -128 : 0) - zero) * *scale;
+    const double high = ((is_signed ? 127 : 255) - zero) * *scale;
+    ranges[tensor.get<std::string>()] = {
+        std::max(low, number_of(point, "minimum").value_or(low)),
+        std::min(high, number_of(point, "maximum").value_or(high))};
   }
   return ranges;
 }

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "deploy/deploy.h"
+#include "deploy/stages.h"
 #include "hef/hef_writer.h"
 
 namespace graupel::deploy {
@@ -113,6 +114,36 @@ TEST(InspectHef, HoldsItAgainstABundle) {
               testing::ElementsAre("input_shape"));
   EXPECT_FALSE(
       inspect_hef("x.hef", hef::sample_hef(2, {}, output(5)), {"/nowhere", "", "", ""}).ok());
+}
+
+// A report is a member like any other and may hold anything.
+TEST(InspectHef, AReportOfAnotherFormPromisesNoRanges) {
+  ParseOptions options;
+  options.target = "hailo8";
+  const std::string model = std::string(GRAUPEL_SOURCE_DIR) + "/models/fsq_imu_synthetic.onnx";
+  Result<Parsed> parsed = parse(model, options);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+  bundle::Bundle bundle = *to_bundle(*parsed);
+  const ir::Graph device = *member_graph(bundle, "device.onnx");
+  // `point` is one point of the report, X in it the device part's input.
+  const auto range_of = [&](std::string point) {
+    const std::string input = device.value(device.inputs[0]).name;
+    if (const size_t at = point.find('X'); at != point.npos) point.replace(at, 1, input);
+    bundle.members["reports/optimize.json"] = R"({"points":[)" + point + "]}";
+    const Result<hef::Promise> promise = promise_of(bundle, "");
+    EXPECT_TRUE(promise.ok()) << point;
+    return promise->inputs[0].range;
+  };
+  EXPECT_EQ(range_of(R"({"tensor":"X","dtype":"int8","scale":0.5,"zero_point":0})"),
+            std::pair(-64.0, 63.5));
+  for (const char* point :
+       {"1", "null", "[]", "\"x\"", "{}", R"({"tensor":1,"dtype":"int8","scale":0.5})",
+        R"({"tensor":"X","dtype":8,"scale":0.5})",
+        R"({"tensor":"X","dtype":"int8","scale":"1"})"}) {
+    EXPECT_FALSE(range_of(point).has_value()) << point;
+  }
+  bundle.members["reports/optimize.json"] = R"({"points":7})";
+  EXPECT_TRUE(promise_of(bundle, "").ok());
 }
 
 }  // namespace

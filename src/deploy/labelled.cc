@@ -28,13 +28,6 @@ Result<std::string> digest_of(const std::string& path) {
 
 }  // namespace
 
-Result<std::vector<int64_t>> groups_of(const std::string& path, const data::WindowSet& set) {
-  if (path.empty()) return set.subjects ? set.subjects->to_int64s() : std::vector<int64_t>();
-  TRY_ASSIGN(const Tensor groups,
-             data::load_labels(path, set.count(), std::numeric_limits<int64_t>::max()));
-  return groups.to_int64s();
-}
-
 Result<Labelled> load_labelled(const bundle::Bundle& bundle, const LabelledPaths& paths) {
   TRY_ASSIGN(const std::string_view bytes, bundle::member(bundle, run::kPlanMember));
   TRY_ASSIGN(const run::Plan plan, run::parse_plan(bytes));

@@ -6,7 +6,6 @@
 
 #include "base/result.h"
 #include "bundle/bundle.h"
-#include "data/windows.h"
 #include "deploy/windows.h"
 
 namespace graupel::deploy {
@@ -22,9 +21,6 @@ struct Labelled {
   std::vector<int64_t> groups;  // one per window, or empty
   std::string data_sha256, labels_sha256;
 };
-
-// One number per window: from the file, else the subjects the windows carry, else none (empty).
-Result<std::vector<int64_t>> groups_of(const std::string& path, const data::WindowSet& set);
 
 // Windows have the shape of the plan's input; labels lie in [0, logits). Errors name the file.
 Result<Labelled> load_labelled(const bundle::Bundle& bundle, const LabelledPaths& paths);

@@ -35,6 +35,7 @@ TEST(Recut, KeepsTheAnswersAtEveryNodeOfTheDevicePart) {
   const ir::Graph device = *member_graph(first, "device.onnx");
   for (const ir::NodeId id : ir::live_nodes(device)) {
     bundle::Bundle bundle = first;
+    bundle.members["device.json"] = "of the cut before";
     const std::string end = device.node(id).name;
     const Result<void> done = recut(bundle, {end});
     ASSERT_TRUE(done.ok()) << end << ": " << done.error().message();
@@ -45,6 +46,21 @@ TEST(Recut, KeepsTheAnswersAtEveryNodeOfTheDevicePart) {
     ASSERT_EQ(found.size_bytes(), expected.size_bytes()) << end;
     EXPECT_EQ(std::memcmp(found.bytes(), expected.bytes(), expected.size_bytes()), 0) << end;
     EXPECT_EQ(bundle.manifest.stage, bundle::Stage::kParsed);
+    EXPECT_FALSE(bundle.members.contains("device.json"));
+  }
+}
+
+// The manifest's provenance is anybody's JSON.
+TEST(Recut, OptimizesByDefaultsWhereTheManifestSaysNothingOfUse) {
+  const bundle::Bundle first = parsed_example();
+  const std::string end = member_graph(first, "device.onnx")->nodes.front().name;
+  for (const char* recorded :
+       {"7", "[1]", "null", R"({"level":"high"})", R"({"scheme":1,"calibrator":[]})"}) {
+    bundle::Bundle bundle = first;
+    bundle.manifest.provenance["optimize"] = nlohmann::ordered_json::parse(recorded);
+    const Result<void> done = recut_and_optimize(bundle, {end}, "random");
+    ASSERT_TRUE(done.ok()) << recorded << ": " << done.error().message();
+    EXPECT_EQ(bundle.manifest.provenance["optimize"]["level"], 1) << recorded;
   }
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/files.h"
 #include "data/synth.h"
-#include "data/windows.h"
 
 namespace graupel::deploy {
 namespace {
@@ -96,6 +95,13 @@ Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
   return result;
 }
 
+Result<std::vector<int64_t>> groups_of(const std::string& path, const data::WindowSet& set) {
+  if (path.empty()) return set.subjects ? set.subjects->to_int64s() : std::vector<int64_t>();
+  TRY_ASSIGN(const Tensor groups,
+             data::load_labels(path, set.count(), std::numeric_limits<int64_t>::max()));
+  return groups.to_int64s();
+}
+
 Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph) {
   TRY_ASSIGN(const Shape shape, window_shape(graph));
   if (options.windows == "random") return random_windows(options, shape);
@@ -108,13 +114,7 @@ Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& grap
   using MaybeNormalization = std::optional<data::Normalization>;
   TRY_ASSIGN(MaybeNormalization normalization,
              load_normalization(options.normalization, set.windows));
-  std::vector<int64_t> groups;
-  if (set.subjects) groups = set.subjects->to_int64s();
-  if (!options.groups.empty()) {
-    TRY_ASSIGN(const Tensor given, data::load_labels(options.groups, set.windows.shape()[0],
-                                                     std::numeric_limits<int64_t>::max()));
-    groups = given.to_int64s();
-  }
+  TRY_ASSIGN(std::vector<int64_t> groups, groups_of(options.groups, set));
   TRY_ASSIGN(Windows windows, normalized_windows(std::move(set.windows), std::move(labels),
                                                  std::move(normalization)));
   windows.groups = std::move(groups);

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/tensor.h"
 #include "data/statistics.h"
+#include "data/windows.h"
 #include "ir/graph.h"
 
 namespace graupel::deploy {
@@ -39,6 +40,10 @@ Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& grap
 // The same for windows at hand.
 Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
                                    std::optional<data::Normalization> normalization);
+
+// One number per window: from the file, else the subjects the windows carry, else none (empty).
+// Errors: those of data::load_labels.
+Result<std::vector<int64_t>> groups_of(const std::string& path, const data::WindowSet& set);
 
 // Classes the graph tells apart: elements of its first output per window.
 int64_t class_count(const ir::Graph& graph);

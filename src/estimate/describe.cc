@@ -60,9 +60,7 @@ int64_t layers_of(const ir::Graph& graph, const ir::Uses& uses, const ir::Node& 
 int64_t frame_bytes(const ir::Graph& graph, const std::vector<ir::ValueId>& values) {
   int64_t bytes = 0;  // one byte per value, batch 1
   for (const ir::ValueId id : values) {
-    int64_t count = 1;
-    for (const int64_t size : graph.value(id).shape.value_or(Shape())) count *= size;
-    bytes += count;
+    bytes += element_count(graph.value(id).shape.value_or(Shape())).value_or(0);
   }
   return bytes;
 }

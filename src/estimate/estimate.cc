@@ -78,9 +78,8 @@ Forms forms_of(const Network& network, Device device, double slower, double rest
   const auto& m = kMulti[index_of(device)];
   Forms forms{};
   forms.single_chance = single_chance(network, device, f);
-  const double rate = std::exp(s[0] + s[1] * f.log_ops + s[2] * f.log_input + s[3] * f.attention +
-                               s[4] * f.depthwise + s[5] * f.is_8l);
-  forms.log_single = std::log(rate);
+  forms.log_single = s[0] + s[1] * f.log_ops + s[2] * f.log_input + s[3] * f.attention +
+                     s[4] * f.depthwise + s[5] * f.is_8l;
   const double milliseconds =
       (m[0] + m[1] * f.attention) * rest_slower + m[2] * f.weights_m * slower + m[3] * f.ops_g;
   forms.log_multi = std::log(1000.0 / milliseconds);

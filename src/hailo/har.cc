@@ -5,10 +5,10 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/text.h"
 
@@ -18,8 +18,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostFiles = 1000;
-constexpr size_t kMostJsonBytes = size_t{32} << 20;  // of one member
-constexpr uint64_t kMostBytes = uint64_t{4} << 30;   // of all, unpacked
+constexpr size_t kMostJsonBytes = size_t{32} << 20;   // of one member
+constexpr size_t kMostTextBytes = size_t{128} << 20;  // of all JSON, which is kept
+constexpr uint64_t kMostBytes = uint64_t{4} << 30;    // of all, unpacked
 constexpr size_t kMostLayers = 50'000, kMostNames = 10'000;
 
 struct Closer {
@@ -34,7 +35,7 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   return false;
 }
 
-Result<std::string> member_bytes(archive* open, const std::string& name, uint64_t& total) {
+Result<std::string> member_bytes(archive* open, const std::string& name, size_t most) {
   std::string bytes;
   char buffer[65536];
   while (true) {
@@ -42,9 +43,9 @@ Result<std::string> member_bytes(archive* open, const std::string& name, uint64_
     if (count < 0) return corrupt(name, "breaks off or is damaged in the archive");
     if (count == 0) return bytes;
     bytes.append(buffer, static_cast<size_t>(count));
-    total += static_cast<uint64_t>(count);
-    if (bytes.size() > kMostJsonBytes || total > kMostBytes) {
-      return unsupported(name, fmt::format("has more than {} bytes", kMostJsonBytes));
+    if (bytes.size() > most) {
+      return unsupported(name, fmt::format("has more than {} bytes; of all JSON {} are read", most,
+                                           kMostTextBytes));
     }
   }
 }
@@ -63,6 +64,7 @@ Result<Unpacked> unpack(std::string_view bytes) {
   }
   Unpacked result;
   uint64_t total = 0;
+  size_t kept = 0;
   archive_entry* entry = nullptr;
   while (true) {
     const int status = archive_read_next_header(open.get(), &entry);
@@ -79,11 +81,14 @@ Result<Unpacked> unpack(std::string_view bytes) {
     const int64_t size = std::max<int64_t>(0, archive_entry_size(entry));
     result.files.push_back({name, static_cast<uint64_t>(size)});
     if (ends_with_any(name, {".hn", ".metadata.json"})) {
-      TRY_ASSIGN(result.texts[name], member_bytes(open.get(), name, total));
-      continue;
+      const size_t most = std::min(kMostJsonBytes, kMostTextBytes - kept);
+      TRY_ASSIGN(std::string text, member_bytes(open.get(), name, most));
+      kept += text.size();
+      total += text.size();
+      result.texts[name] = std::move(text);
+    } else {
+      total += static_cast<uint64_t>(size);  // skipping unpacks what is skipped
     }
-    // Skipping unpacks what is skipped.
-    total += static_cast<uint64_t>(size);
     if (total > kMostBytes) {
       return unsupported("", fmt::format("unpacks to more than {} bytes", kMostBytes));
     }

@@ -85,5 +85,19 @@ TEST(Har, ABombIsRefused) {
   EXPECT_EQ(read_har(bytes).error().code, ErrorCode::kUnsupported);
 }
 
+// Each member is within its bound; what is kept of them together is not.
+TEST(Har, ManySmallBombsAreRefused) {
+  const std::string blank(size_t{30} << 20, ' ');
+  std::vector<std::pair<std::string, std::string>> members = {{"net.hn", kHn}};
+  for (const char* name : {"a", "b", "c", "d"}) {
+    members.emplace_back(std::string("net.") + name + ".hn", blank);
+  }
+  EXPECT_TRUE(read_har(har_bytes(members, Packing::kGzip)).ok());
+  members.emplace_back("net.e.hn", blank);
+  const Result<Har> har = read_har(har_bytes(members, Packing::kGzip));
+  ASSERT_FALSE(har.ok());
+  EXPECT_EQ(har.error().code, ErrorCode::kUnsupported);
+}
+
 }  // namespace
 }  // namespace graupel::hailo

@@ -214,7 +214,8 @@ struct ByteOperand {
   int32_t zero_point;
   float scale;
 };
-// y[i] = byte of (da op db) / scale, where da = float32(a[i] - zero_point) * scale of a.
+// y[i] = byte of (da op db) / scale, where da = float32(a[i] - zero_point) * scale of a. y may be
+// a.x or b.x: an element is read before it is written.
 struct BinaryRowArgs {
   ByteOp op;
   ByteOperand a;

@@ -554,6 +554,24 @@ void compare_all(void (*KernelTable::*kernel)(const Args&)) {
 #include "kernels/kernels.def"
 #undef KERNEL
 
+TEST(Kernels, BinaryRowInThePlaceOfAnOperand) {
+  Rng rng(3);
+  for (int32_t trial = 0; trial < 1000; ++trial) {
+    const Case<BinaryRowArgs> test(rng, 1 + trial % 100);
+    std::vector<uint8_t> expected = test.expected();
+    expected.resize(test.y_bytes);
+    for (const Isa isa : supported_isas()) {
+      for (ByteOperand BinaryRowArgs::*const operand : {&BinaryRowArgs::a, &BinaryRowArgs::b}) {
+        BinaryRowArgs args = test.args;
+        std::vector<uint8_t> y((args.*operand).x, (args.*operand).x + args.count);
+        (args.*operand).x = args.y = y.data();
+        kernel_table(isa).binary_row(args);
+        ASSERT_EQ(y, expected) << to_string(isa) << " trial " << trial;
+      }
+    }
+  }
+}
+
 #if defined(__x86_64__)
 TEST(Kernels, AvxVnniInAnotherEncoding) {
   const std::vector<Isa> isas = supported_isas();

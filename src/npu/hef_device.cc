@@ -1,10 +1,10 @@
 // A HEF's streams as the device's thread takes them. See hef_device.h. Test: hef_device_test.cc.
 #include "npu/hef_device.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
-
-#include "hef/hef.h"
 
 namespace graupel::npu {
 namespace {
@@ -60,7 +60,7 @@ Result<void> add_streams(const std::vector<hef::Stream>& streams, bool scale_per
 }  // namespace
 
 Result<HefDevice> hef_device(std::string hef_bytes) {
-  TRY_ASSIGN(const hef::Hef hef, hef::read_hef(hef_bytes));
+  TRY_ASSIGN(hef::Hef hef, hef::read_hef(hef_bytes));
   const std::vector<std::string> devices = hef::devices_for(hef.arch);
   if (std::none_of(devices.begin(), devices.end(),
                    [](const std::string& name) { return name.starts_with("hailo8"); })) {
@@ -77,28 +77,33 @@ Result<HefDevice> hef_device(std::string hef_bytes) {
   TRY(add_streams(group.inputs, per_feature, device.options.inputs, device.inputs));
   TRY(add_streams(group.outputs, per_feature, device.options.outputs, device.outputs));
   device.options.hef = std::move(hef_bytes);
+  device.hef = std::move(hef);
   return device;
 }
 
-Result<Frames> frames_for(const HefDevice& device, const std::vector<std::vector<float>>& inputs) {
-  if (inputs.size() != device.inputs.size()) {
-    return invalid_input("device", "takes " + std::to_string(device.inputs.size()) + " inputs");
+Result<Frames> frames_for(const std::vector<FrameLayout>& inputs,
+                          const std::vector<std::span<const float>>& tensors) {
+  if (tensors.size() != inputs.size()) {
+    return invalid_input(
+        "device", fmt::format("was given {} inputs, expected {}", tensors.size(), inputs.size()));
   }
   Frames frames;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    TRY_ASSIGN(std::vector<std::byte> frame, quantized_frame(inputs[i], device.inputs[i]));
+    TRY_ASSIGN(std::vector<std::byte> frame, quantized_frame(tensors[i], inputs[i]));
     frames.push_back(std::move(frame));
   }
   return frames;
 }
 
-Result<std::vector<std::vector<float>>> values_of(const HefDevice& device, const Frames& outputs) {
-  if (outputs.size() != device.outputs.size()) {
-    return invalid_input("device", "gives " + std::to_string(device.outputs.size()) + " outputs");
+Result<std::vector<std::vector<float>>> values_of(const std::vector<FrameLayout>& outputs,
+                                                  const Frames& frames) {
+  if (frames.size() != outputs.size()) {
+    return invalid_input(
+        "device", fmt::format("gave {} outputs, expected {}", frames.size(), outputs.size()));
   }
   std::vector<std::vector<float>> values;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    TRY_ASSIGN(std::vector<float> tensor, dequantized_frame(outputs[i], device.outputs[i]));
+    TRY_ASSIGN(std::vector<float> tensor, dequantized_frame(frames[i], outputs[i]));
     values.push_back(std::move(tensor));
   }
   return values;

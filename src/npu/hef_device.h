@@ -6,16 +6,19 @@
 // Test: hef_device_test.cc.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "hef/hef.h"
 #include "npu/frames.h"
 #include "npu/hailort.h"
 
 namespace graupel::npu {
 
 struct HefDevice {
+  hef::Hef hef;            // as it was read; one group
   HailortOptions options;  // library and timeout_ms as they are by default
   // One per stream of options.inputs and options.outputs, in the HEF's order.
   std::vector<FrameLayout> inputs, outputs;
@@ -26,8 +29,11 @@ struct HefDevice {
 // one scale (boxes of NMS, a scale per feature).
 Result<HefDevice> hef_device(std::string hef_bytes);
 
-// Tensors in row-major [C][H][W], one per stream, to frames and back. Errors: those of frames.h.
-Result<Frames> frames_for(const HefDevice& device, const std::vector<std::vector<float>>& inputs);
-Result<std::vector<std::vector<float>>> values_of(const HefDevice& device, const Frames& outputs);
+// Tensors in row-major [C][H][W], one per layout, to frames and back. Errors: kInvalidInput for
+// another number of them; those of frames.h.
+Result<Frames> frames_for(const std::vector<FrameLayout>& inputs,
+                          const std::vector<std::span<const float>>& tensors);
+Result<std::vector<std::vector<float>>> values_of(const std::vector<FrameLayout>& outputs,
+                                                  const Frames& frames);
 
 }  // namespace graupel::npu

@@ -32,13 +32,13 @@ TEST(HefDevice, HasTheStreamsOfTheFileAndTheirQuantisation) {
   EXPECT_EQ(device->inputs[0].low, -2.5f);
   EXPECT_EQ(device->options.outputs[0].size_bytes, 5u);
   const std::vector<float> window(1800, 1.0f);
-  const Result<Frames> frames = frames_for(*device, {window});
+  const Result<Frames> frames = frames_for(device->inputs, {window});
   ASSERT_TRUE(frames.ok());
   EXPECT_EQ(frames->at(0), std::vector<std::byte>(1800, std::byte{50}));
   const Frames answer = {std::vector<std::byte>(5, std::byte{130})};
-  EXPECT_EQ(values_of(*device, answer)->at(0), std::vector<float>(5, 1.0f));
-  EXPECT_FALSE(frames_for(*device, {}).ok());
-  EXPECT_FALSE(values_of(*device, {}).ok());
+  EXPECT_EQ(values_of(device->outputs, answer)->at(0), std::vector<float>(5, 1.0f));
+  EXPECT_FALSE(frames_for(device->inputs, {}).ok());
+  EXPECT_FALSE(values_of(device->outputs, {}).ok());
 }
 
 TEST(HefDevice, WhatGraupelCannotRunIsRefusedBeforeTheLibrarySeesIt) {

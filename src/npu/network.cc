@@ -75,10 +75,10 @@ struct Source {
 
 // Everything that is looked up by name, once.
 struct Way {
-  HefDevice device;
-  std::vector<size_t> input_outputs;  // per input stream: which output of before.plan
-  std::vector<Shape> output_shapes;   // per output stream
-  std::vector<bool> goes_around;      // per output of before.plan: it is read behind the device
+  std::vector<FrameLayout> inputs, outputs;  // per stream
+  std::vector<size_t> input_outputs;         // per input stream: which output of before.plan
+  std::vector<Shape> output_shapes;          // per output stream
+  std::vector<bool> goes_around;  // per output of before.plan: it is read behind the device
   std::vector<Source> host_inputs, answers;
   std::shared_ptr<Pool> before, host;
 };
@@ -180,14 +180,14 @@ Result<void> bind_outputs(Way& way, const DeviceMap& map, const hef::Group& grou
 Result<Encoded> encode(const Way& way, std::span<const float> window) {
   return with_engine(*way.before, [&](run::Engine& engine) -> Result<Encoded> {
     TRY(run::run(engine, window));
-    Encoded encoded;
-    for (size_t i = 0; i < way.input_outputs.size(); ++i) {
-      const std::span<const std::byte> bytes = run::output_bytes(engine, way.input_outputs[i]);
-      const std::span<const float> values(reinterpret_cast<const float*>(bytes.data()),
-                                          bytes.size() / sizeof(float));
-      TRY_ASSIGN(std::vector<std::byte> frame, quantized_frame(values, way.device.inputs[i]));
-      encoded.frames.push_back(std::move(frame));
+    std::vector<std::span<const float>> tensors;
+    for (const size_t output : way.input_outputs) {
+      const std::span<const std::byte> bytes = run::output_bytes(engine, output);
+      tensors.emplace_back(reinterpret_cast<const float*>(bytes.data()),
+                           bytes.size() / sizeof(float));
     }
+    Encoded encoded;
+    TRY_ASSIGN(encoded.frames, frames_for(way.inputs, tensors));
     for (size_t i = 0; i < way.goes_around.size(); ++i) {
       encoded.around.push_back(way.goes_around[i] ? run::output_tensor(engine, i) : Tensor());
     }
@@ -197,15 +197,10 @@ Result<Encoded> encode(const Way& way, std::span<const float> window) {
 
 Result<std::vector<Tensor>> decode(const Way& way, const Frames& frames,
                                    const std::vector<Tensor>& around) {
-  if (frames.size() != way.output_shapes.size()) {
-    return invalid_input("device", fmt::format("gave {} outputs, expected {}", frames.size(),
-                                               way.output_shapes.size()));
-  }
+  TRY_ASSIGN(const std::vector<std::vector<float>> values, values_of(way.outputs, frames));
   std::vector<Tensor> device;
-  for (size_t i = 0; i < frames.size(); ++i) {
-    TRY_ASSIGN(const std::vector<float> values,
-               dequantized_frame(frames[i], way.device.outputs[i]));
-    device.push_back(Tensor::of<float>(way.output_shapes[i], values));
+  for (size_t i = 0; i < values.size(); ++i) {
+    device.push_back(Tensor::of<float>(way.output_shapes[i], values[i]));
   }
   std::vector<Tensor> host;
   const auto tensor_of = [&](const Source& source) -> const Tensor& {
@@ -269,13 +264,12 @@ Result<DeviceNetwork> device_network(const bundle::Bundle& bundle, const run::En
   if (bundle::sha256_hex(bytes) != map.hef_sha256) {
     return contradiction("is of another HEF than model.hef");
   }
-  Result<hef::Hef> read = hef::read_hef(bytes);
-  if (!read.ok()) return std::move(read).error().within(kHefMember);
   Result<HefDevice> device = hef_device(std::string(bytes));
   if (!device.ok()) return std::move(device).error().within(kHefMember);
   const auto way = std::make_shared<Way>();
-  way->device = *std::move(device);
-  const hef::Group& group = read->groups.front();
+  way->inputs = device->inputs;
+  way->outputs = device->outputs;
+  const hef::Group& group = device->hef.groups.front();
   TRY_ASSIGN(run::Plan before, plan_member(bundle, kBeforePlanMember));
   std::optional<run::Plan> host;
   if (bundle.members.contains(std::string(kHostPlanMember))) {
@@ -300,7 +294,7 @@ Result<DeviceNetwork> device_network(const bundle::Bundle& bundle, const run::En
   result.network.decode = [way](const Frames& frames, const std::vector<Tensor>& around) {
     return decode(*way, frames, around);
   };
-  result.device = way->device;
+  result.device = *std::move(device);
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <set>
 
+#include "base/window_at.h"
 #include "ir/eval.h"
 
 namespace graupel::quantize {
@@ -17,18 +18,6 @@ constexpr size_t kShare = 4;  // one window of so many is held out
 constexpr std::array<double, kMostBlocks - 1> kStudent = {6.314, 2.920, 2.353, 2.132, 2.015,
                                                           1.943, 1.895, 1.860, 1.833, 1.812,
                                                           1.796, 1.782, 1.771, 1.761, 1.753};
-
-Tensor taken(const Tensor& windows, const std::vector<size_t>& indices) {
-  Shape shape = windows.shape();
-  const size_t size_bytes = windows.size_bytes() / static_cast<size_t>(shape[0]);
-  shape[0] = static_cast<int64_t>(indices.size());
-  Tensor some(windows.dtype(), shape);
-  for (size_t i = 0; i < indices.size(); ++i) {
-    std::copy_n(windows.bytes() + indices[i] * size_bytes, size_bytes,
-                some.mutable_bytes() + i * size_bytes);
-  }
-  return some;
-}
 
 // Every fourth person, or every fourth of kMostBlocks blocks.
 std::vector<bool> held_out_windows(size_t count, std::span<const int64_t> groups) {
@@ -55,7 +44,7 @@ Split split_windows(const Tensor& windows, std::span<const int64_t> groups) {
   const std::vector<bool> held = held_out_windows(count, groups);
   std::vector<size_t> fitting, held_out;
   for (size_t i = 0; i < count; ++i) (held[i] ? held_out : fitting).push_back(i);
-  return {taken(windows, fitting), taken(windows, held_out)};
+  return {windows_at(windows, fitting), windows_at(windows, held_out)};
 }
 
 double BlockNoise::mean() const {

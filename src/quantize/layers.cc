@@ -11,16 +11,6 @@ using ir::Graph;
 using ir::NodeId;
 using ir::ValueId;
 
-int64_t channel_axis(const Graph& graph, const ir::Node& node) {
-  if (std::holds_alternative<ir::Conv>(node.op)) return 0;
-  if (const ir::Gemm* gemm = std::get_if<ir::Gemm>(&node.op)) return gemm->transpose_b ? 0 : 1;
-  if (const ir::ConvTranspose* conv = std::get_if<ir::ConvTranspose>(&node.op)) {
-    return conv->group == 1 ? 1 : -1;
-  }
-  const auto rank = static_cast<int64_t>(graph.shape(node.inputs[1]).size());
-  return rank == 2 ? 1 : -1;
-}
-
 bool is_plain_gemm(const ir::Gemm& gemm) {
   return gemm.alpha == 1.0 && gemm.beta == 1.0 && !gemm.transpose_a;
 }
@@ -102,6 +92,16 @@ Layer layer_of(const Graph& graph, NodeId id) {
 }
 
 }  // namespace
+
+int64_t channel_axis(const Graph& graph, const ir::Node& node) {
+  if (std::holds_alternative<ir::Conv>(node.op)) return 0;
+  if (const ir::Gemm* gemm = std::get_if<ir::Gemm>(&node.op)) return gemm->transpose_b ? 0 : 1;
+  if (const ir::ConvTranspose* conv = std::get_if<ir::ConvTranspose>(&node.op)) {
+    return conv->group == 1 ? 1 : -1;
+  }
+  const auto rank = static_cast<int64_t>(graph.shape(node.inputs[1]).size());
+  return rank == 2 ? 1 : -1;
+}
 
 std::vector<Layer> find_layers(const Graph& graph, const Points& points) {
   std::vector<Layer> layers;

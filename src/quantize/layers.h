@@ -27,6 +27,10 @@ struct Layer {
   bool has_bias = false;     // one number per output channel, or none that stands in the way
 };
 
+// Of the weight tensor of a Conv, ConvTranspose, Gemm or MatMul: the axis that holds output
+// channels, -1 where one scale has to do (grouped ConvTranspose, batches of matrices).
+int64_t channel_axis(const ir::Graph& graph, const ir::Node& node);
+
 // In node order: those with constant weights whose input is a point.
 std::vector<Layer> find_layers(const ir::Graph& graph, const Points& points);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "quantize/layers.h"
 #include "quantize/points.h"
 
 namespace graupel::quantize {
@@ -52,6 +53,8 @@ bool is(const Node* node) {
   return node != nullptr && std::holds_alternative<OpKind>(node->op);
 }
 
+bool is_positive(float scale) { return std::isnormal(scale) && scale > 0.0f; }
+
 Result<Affine> affine_of(const Graph& graph, const Node& node) {
   const Tensor* scale = graph.constant(node.inputs[1]);
   const ValueId zero_id = node.inputs.size() > 2 ? node.inputs[2] : ValueId();
@@ -70,7 +73,7 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
   Affine affine;
   affine.scales.assign(scale->data<float>().begin(), scale->data<float>().end());
   for (const float each : affine.scales) {
-    if (std::isnormal(each) && each > 0.0f) continue;
+    if (is_positive(each)) continue;
     return invalid_input(node.name,
                          fmt::format("has the scale {}; expected a positive number", each));
   }
@@ -79,8 +82,11 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
                  : reads_codes   ? graph.value(node.inputs[0]).dtype
                                  : DType::kUInt8;
   affine.zero_points.assign(affine.scales.size(), 0);
-  if (zero != nullptr && zero->size() == affine.scales.size()) {
-    affine.zero_points = zero->to_int64s();
+  if (zero != nullptr) affine.zero_points = zero->to_int64s();
+  if (affine.zero_points.size() != affine.scales.size()) {
+    return invalid_input(node.name,
+                         fmt::format("has {} scales and {} zero points; expected as many",
+                                     affine.scales.size(), affine.zero_points.size()));
   }
   affine.axis = reads_codes ? std::get<ir::DequantizeLinear>(node.op).axis
                             : std::get<ir::QuantizeLinear>(node.op).axis;
@@ -88,6 +94,13 @@ Result<Affine> affine_of(const Graph& graph, const Node& node) {
     affine.axis += static_cast<int64_t>(graph.shape(node.inputs[0]).size());
   }
   return affine;
+}
+
+Result<void> need_float32(const Node& quantize, DType rounded) {
+  if (rounded == DType::kFloat32) return ok();
+  return unsupported(quantize.name,
+                     fmt::format("rounds {} numbers; expected float32 (convert the model first)",
+                                 graupel::to_string(rounded)));
 }
 
 // The largest and least code of a type, nullopt for those that are not read.
@@ -119,6 +132,7 @@ Result<std::optional<std::vector<int64_t>>> constant_codes(const Lifting& liftin
   if (!is<ir::QuantizeLinear>(quantize)) return Codes();
   const Tensor* floats = lifting.graph.constant(quantize->inputs[0]);
   if (floats == nullptr) return Codes();
+  TRY(need_float32(*quantize, floats->dtype()));
   TRY_ASSIGN(const Affine affine, affine_of(lifting.graph, *quantize));
   const auto range = code_range(affine.dtype);
   if (!range) return Codes();
@@ -132,14 +146,6 @@ Result<std::optional<std::vector<int64_t>>> constant_codes(const Lifting& liftin
         std::clamp(code, static_cast<double>(range->first), static_cast<double>(range->second))));
   }
   return Codes(std::move(codes));
-}
-
-bool has_codes_as_weights(const Node& reader, ValueId value) {
-  const bool kind = std::holds_alternative<ir::Conv>(reader.op) ||
-                    std::holds_alternative<ir::ConvTranspose>(reader.op) ||
-                    std::holds_alternative<ir::Gemm>(reader.op) ||
-                    std::holds_alternative<ir::MatMul>(reader.op);
-  return kind && reader.inputs.size() > 1 && reader.inputs[1] == value;
 }
 
 // Weights have to fit codes in [-127, 127] without a zero point.
@@ -157,13 +163,14 @@ Result<void> keep_weight_scales(Lifting& lifting, const Node& node, const Affine
     ++lowest;
   }
   for (const NodeId reader : lifting.uses.readers[node.outputs[0].index()]) {
-    if (!has_codes_as_weights(lifting.graph.node(reader), node.outputs[0])) continue;
+    const Node& layer = lifting.graph.node(reader);
+    if (!takes_weights(layer.op) || layer.inputs[1] != node.outputs[0]) continue;
     lifting.layers[reader.index()] = {8, affine.scales};
     if (lowest > 0) {
       lifting.remarks.push_back(
           fmt::format("{} of {} weights of {} are -128, which is stored as "
                       "-127",
-                      lowest, codes.size(), lifting.graph.node(reader).name));
+                      lowest, codes.size(), layer.name));
     }
   }
   return ok();
@@ -226,55 +233,94 @@ Result<void> remember(Lifting& lifting, ValueId value, const Encoding& encoding)
   return unsupported(lifting.graph.value(value).name, "is stored with two different scales");
 }
 
-// Whole numbers in float32: DQ with scale 1, a layer, a Mul by s_x * s_w. Gives the layer its
-// float weights back.
+// Whether `some` holds one number, or one per channel along the dimension that has `behind` more
+// behind it.
+bool is_per_channel(const Tensor& some, size_t channels, size_t behind) {
+  if (some.size() == 1) return true;
+  return some.size() == channels && some.rank() > behind &&
+         some.shape()[some.rank() - 1 - behind] == static_cast<int64_t>(channels);
+}
+
+// A layer on whole numbers in float32, and a Mul behind it by s_x * s_w.
+struct SummedCodes {
+  NodeId layer;
+  ValueId scaled;              // the Mul's
+  int64_t axis = 0;            // of the weights, for their channels; -1: one scale
+  Tensor codes, factor;        // float32
+  std::optional<Tensor> bias;  // in codes
+};
+std::optional<SummedCodes> find_summed_codes(const Lifting& lifting, ValueId dequantized) {
+  const Graph& graph = lifting.graph;
+  const auto only_reader = [&](ValueId value) {
+    const std::vector<NodeId>& readers = lifting.uses.readers[value.index()];
+    return readers.size() == 1 && !lifting.uses.is_output[value.index()] ? readers[0] : NodeId();
+  };
+  SummedCodes found;
+  found.layer = only_reader(dequantized);
+  if (!found.layer.valid()) return {};
+  const Node& layer = graph.node(found.layer);
+  const NodeId next = only_reader(layer.outputs[0]);
+  if (!has_weights(graph, layer) || layer.inputs[0] != dequantized || !next.valid()) return {};
+  const Node& scaled = graph.node(next);
+  const ir::Binary* const mul = std::get_if<ir::Binary>(&scaled.op);
+  const Tensor* const factor = graph.constant(scaled.inputs.back());
+  const Tensor& codes = *graph.constant(layer.inputs[1]);
+  const bool fits = mul != nullptr && mul->kind == ir::BinaryKind::kMul && factor != nullptr &&
+                    factor->dtype() == DType::kFloat32 && codes.dtype() == DType::kFloat32 &&
+                    graph.value(scaled.outputs[0]).shape == graph.value(layer.outputs[0]).shape;
+  if (!fits) return {};
+  found.scaled = scaled.outputs[0];
+  found.axis = channel_axis(graph, layer);
+  found.codes = codes;
+  found.factor = *factor;
+  const bool is_spatial = std::holds_alternative<ir::Conv>(layer.op) ||
+                          std::holds_alternative<ir::ConvTranspose>(layer.op);
+  const auto channels = found.axis < 0
+                            ? size_t{1}
+                            : static_cast<size_t>(codes.shape()[static_cast<size_t>(found.axis)]);
+  if (!is_per_channel(*factor, channels, is_spatial ? codes.rank() - 2 : 0)) return {};
+  if (layer.inputs.size() < 3 || !layer.inputs[2].valid()) return found;
+  const Tensor* const bias = graph.constant(layer.inputs[2]);
+  if (bias == nullptr) return {};
+  const bool has_own = bias->size() == channels && is_per_channel(*bias, channels, 0);
+  if (factor->size() != 1 && !has_own) return {};
+  found.bias = *bias;
+  return found;
+}
+
+// Gives such a layer its float weights back.
 Result<bool> lift_summed_codes(Lifting& lifting, const Node& dequantize, float input_scale) {
   Graph& graph = lifting.graph;
-  const std::vector<NodeId>& readers = lifting.uses.readers[dequantize.outputs[0].index()];
-  if (readers.size() != 1) return false;
-  const NodeId id = readers[0];
-  const Node layer = graph.node(id);
-  const std::vector<NodeId>& next = lifting.uses.readers[layer.outputs[0].index()];
-  if (layer.inputs.size() < 2 || next.size() != 1) return false;
-  const Node scaled = graph.node(next[0]);
-  const ir::Binary* mul = std::get_if<ir::Binary>(&scaled.op);
-  const Tensor* factor = graph.constant(scaled.inputs.back());
-  const Tensor* codes = graph.constant(layer.inputs[1]);
-  const bool fits = has_codes_as_weights(layer, layer.inputs[1]) && mul != nullptr &&
-                    mul->kind == ir::BinaryKind::kMul && factor != nullptr && codes != nullptr &&
-                    factor->dtype() == DType::kFloat32 && codes->dtype() == DType::kFloat32;
-  if (!fits) return false;
-  const bool is_conv = std::holds_alternative<ir::Conv>(layer.op);
-  const ir::Gemm* gemm = std::get_if<ir::Gemm>(&layer.op);
-  const Affine grid{{factor->data<float>().begin(), factor->data<float>().end()},
-                    {},
-                    DType::kInt8,
-                    is_conv || (gemm != nullptr && gemm->transpose_b) ? 0 : 1};
+  std::optional<SummedCodes> found = find_summed_codes(lifting, dequantize.outputs[0]);
+  if (!found) return false;
+  const std::span<const float> factors = found->factor.data<float>();
   LayerEncoding encoding{8, {}};
-  for (const float each : grid.scales) {
+  for (const float each : factors) {
     // Any number whose product with the input's scale is the factor gives the same integers.
     float scale = each / input_scale;
     for (const float near : {std::nextafter(scale, 0.0f), std::nextafter(scale, INFINITY)}) {
       if (input_scale * scale != each && input_scale * near == each) scale = near;
     }
+    if (!is_positive(each) || !is_positive(scale)) {
+      return invalid_input(graph.value(found->scaled).name,
+                           fmt::format("is scaled by {}; expected a positive number", each));
+    }
     encoding.scales.push_back(scale);
   }
-  Tensor weights(DType::kFloat32, codes->shape());
-  for (size_t i = 0; i < codes->size(); ++i) {
-    const size_t c = channel_at(codes->shape(), grid, i);
-    weights.mutable_data<float>()[i] = codes->data<float>()[i] * encoding.scales[c];
+  const int64_t axis = factors.size() == 1 ? -1 : found->axis;
+  for_each_channel(found->codes.shape(), axis, [&](size_t i, size_t m) {
+    found->codes.mutable_data<float>()[i] *= encoding.scales[m];
+  });
+  Node& layer = graph.node(found->layer);
+  const std::string name = layer.name;
+  layer.inputs[1] = ir::add_constant(graph, name + "_float", std::move(found->codes));
+  if (found->bias) {
+    const std::span<float> bias = found->bias->mutable_data<float>();
+    for (size_t i = 0; i < bias.size(); ++i) bias[i] *= factors[factors.size() == 1 ? 0 : i];
+    layer.inputs[2] = ir::add_constant(graph, name + "_bias", std::move(*found->bias));
   }
-  Node& changed = graph.node(id);
-  changed.inputs[1] = ir::add_constant(graph, layer.name + "_float", std::move(weights));
-  if (layer.inputs.size() > 2 && graph.constant(layer.inputs[2]) != nullptr) {
-    Tensor bias = *graph.constant(layer.inputs[2]);
-    for (size_t m = 0; m < bias.size(); ++m) {
-      bias.mutable_data<float>()[m] *= grid.scales[grid.scales.size() == 1 ? 0 : m];
-    }
-    graph.node(id).inputs[2] = ir::add_constant(graph, layer.name + "_bias", std::move(bias));
-  }
-  lifting.layers[id.index()] = std::move(encoding);
-  lifting.instead[scaled.outputs[0].index()] = layer.outputs[0];
+  lifting.layers[found->layer.index()] = std::move(encoding);
+  lifting.instead[found->scaled.index()] = layer.outputs[0];
   return true;
 }
 
@@ -288,10 +334,11 @@ Result<void> lift_pair(Lifting& lifting, NodeId id) {
                        "dequantised tensors can be read (QDQ format)");
   }
   const ValueId source = quantize->inputs[0];
+  TRY(need_float32(*quantize, lifting.graph.value(source).dtype));
   TRY_ASSIGN(const Affine stored, affine_of(lifting.graph, *quantize));
   TRY_ASSIGN(Affine read, affine_of(lifting.graph, node));
   TRY_ASSIGN(const Encoding encoding, encoding_of(*quantize, stored));
-  lifting.instead[node.outputs[0].index()] = source;
+  lifting.instead[node.outputs[0].index()] = lifting.root(source);
   if (read.scales.size() == 1) read.axis = stored.axis;
   if (!(read == stored)) {
     const bool counts = read.scales == std::vector<float>{1.0f} &&
@@ -328,13 +375,15 @@ Result<void> lift_wide(Lifting& lifting, const Node& mul) {
   const Tensor* const low = lifting.graph.constant(clip->inputs[1]);
   const Tensor* const high = lifting.graph.constant(clip->inputs[2]);
   if (scale == nullptr || divisor == nullptr || low == nullptr || high == nullptr ||
-      scale->size() != 1 || !(*scale == *divisor) || scale->dtype() != DType::kFloat32) {
+      scale->size() != 1 || !(*scale == *divisor) || scale->dtype() != DType::kFloat32 ||
+      !is_positive(scale->data<float>()[0]) ||
+      lifting.graph.value(mul.outputs[0]).shape != lifting.graph.value(div->inputs[0]).shape) {
     return ok();
   }
   const double lowest = low->to_doubles()[0], highest = high->to_doubles()[0];
   const bool is_signed = lowest == -32768.0 && highest == 32767.0;
   if (!is_signed && !(lowest == 0.0 && highest == 65535.0)) return ok();
-  lifting.instead[mul.outputs[0].index()] = div->inputs[0];
+  lifting.instead[mul.outputs[0].index()] = lifting.root(div->inputs[0]);
   return remember(lifting, div->inputs[0],
                   {is_signed ? DType::kInt16 : DType::kUInt16, scale->data<float>()[0], 0});
 }
@@ -343,25 +392,18 @@ Result<void> lift_wide(Lifting& lifting, const Node& mul) {
 void find_wide_layers(Lifting& lifting) {
   for (const NodeId id : ir::live_nodes(lifting.graph)) {
     const Node& node = lifting.graph.node(id);
-    if (node.inputs.size() < 2 || lifting.layers.contains(id.index())) continue;
+    if (!has_weights(lifting.graph, node) || lifting.layers.contains(id.index())) continue;
     const auto input = lifting.tensors.find(lifting.root(node.inputs[0]).index());
-    const Tensor* const weights = lifting.graph.constant(node.inputs[1]);
+    const Tensor& weights = *lifting.graph.constant(node.inputs[1]);
     const bool is_wide = input != lifting.tensors.end() && (input->second.dtype == DType::kInt16 ||
                                                             input->second.dtype == DType::kUInt16);
-    if (!is_wide || weights == nullptr || weights->dtype() != DType::kFloat32) continue;
-    if (!has_codes_as_weights(node, node.inputs[1])) continue;
-    const ir::Gemm* gemm = std::get_if<ir::Gemm>(&node.op);
-    const bool first =
-        std::holds_alternative<ir::Conv>(node.op) || (gemm != nullptr && gemm->transpose_b);
-    const int64_t axis = first ? 0 : 1;
-    if (weights->rank() <= static_cast<size_t>(axis)) continue;
-    const auto channels = static_cast<size_t>(weights->shape()[static_cast<size_t>(axis)]);
-    const Affine grid{std::vector<float>(channels, 1.0f), {}, DType::kInt16, axis};
-    std::vector<float> largest(channels, 0.0f);
-    for (size_t i = 0; i < weights->size(); ++i) {
-      float& most = largest[channel_at(weights->shape(), grid, i)];
-      most = std::max(most, std::abs(weights->data<float>()[i]));
-    }
+    if (!is_wide || weights.dtype() != DType::kFloat32) continue;
+    const int64_t axis = channel_axis(lifting.graph, node);
+    const int64_t channels = axis < 0 ? 1 : weights.shape()[static_cast<size_t>(axis)];
+    std::vector<float> largest(static_cast<size_t>(channels), 0.0f);
+    for_each_channel(weights.shape(), axis, [&](size_t i, size_t m) {
+      largest[m] = std::max(largest[m], std::abs(weights.data<float>()[i]));
+    });
     LayerEncoding encoding{16, {}};
     for (const float each : largest) {
       const float scale = each / 32767.0f;
@@ -416,25 +458,26 @@ bool holds_no_negative(const Encoding& encoding) {
 // Whether the float network itself makes no negative number there.
 bool is_never_negative(const Lifting& lifting, ValueId value) {
   const Graph& graph = lifting.graph;
-  const Node* const node = lifting.maker(value);
-  if (node == nullptr) return true;  // an input is what it is
-  if (const ir::Unary* unary = std::get_if<ir::Unary>(&node->op)) {
-    return unary->kind == ir::UnaryKind::kRelu || unary->kind == ir::UnaryKind::kSigmoid ||
-           unary->kind == ir::UnaryKind::kAbs;
+  for (;;) {
+    const Node* const node = lifting.maker(value);
+    if (node == nullptr) return true;  // an input is what it is
+    if (const ir::Unary* unary = std::get_if<ir::Unary>(&node->op)) {
+      return unary->kind == ir::UnaryKind::kRelu || unary->kind == ir::UnaryKind::kSigmoid ||
+             unary->kind == ir::UnaryKind::kAbs;
+    }
+    if (std::holds_alternative<ir::Clip>(node->op)) {
+      const Tensor* const low = node->inputs.size() > 1 ? graph.constant(node->inputs[1]) : nullptr;
+      return low != nullptr && low->size() == 1 && low->to_doubles()[0] >= 0.0;
+    }
+    if (std::holds_alternative<ir::Softmax>(node->op)) return true;
+    const bool passes_on = keeps_scale(node->op) ||
+                           std::holds_alternative<ir::AveragePool>(node->op) ||
+                           std::holds_alternative<ir::GlobalPool>(node->op);
+    if (!passes_on) return false;
+    value = lifting.root(node->inputs[0]);
+    const auto stored = lifting.tensors.find(value.index());
+    if (stored != lifting.tensors.end() && holds_no_negative(stored->second)) return true;
   }
-  if (std::holds_alternative<ir::Clip>(node->op)) {
-    const Tensor* const low = node->inputs.size() > 1 ? graph.constant(node->inputs[1]) : nullptr;
-    return low != nullptr && low->size() == 1 && low->to_doubles()[0] >= 0.0;
-  }
-  if (std::holds_alternative<ir::Softmax>(node->op)) return true;
-  const bool passes_on = keeps_scale(node->op) ||
-                         std::holds_alternative<ir::AveragePool>(node->op) ||
-                         std::holds_alternative<ir::GlobalPool>(node->op);
-  if (!passes_on) return false;
-  const ValueId source = lifting.root(node->inputs[0]);
-  const auto stored = lifting.tensors.find(source.index());
-  if (stored != lifting.tensors.end() && holds_no_negative(stored->second)) return true;
-  return is_never_negative(lifting, source);
 }
 
 // Quantisers leave a Relu out where saturation at zero does its work. The float network needs it.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 #include "data/npy.h"
@@ -129,14 +130,23 @@ std::string refusal(const std::string& text) {
   return lifted.ok() ? "" : lifted.error().message();
 }
 
-TEST(LiftQdq, WhatThePlanCannotComputeIsRefusedByName) {
-  EXPECT_THAT(refusal(R"(
-    input x: float32[1x2]
-    const s: float32[2] = [0.1, 0.2]
-    const z: int8[2] = [0, 0]
+// x rounded with s and z, read with the scale `read`: v. Then `rest`.
+struct Pair {
+  std::string scale = "float32[] = [0.1]", zero = "int8[] = [0]", read = "s";
+  std::string rest = "neg: Neg(v) -> y";
+  std::string input = "float32[1x2]";
+};
+std::string text_of(const Pair& pair) {
+  return "input x: " + pair.input + "\nconst s: " + pair.scale + "\nconst z: " + pair.zero + R"(
+    const t: float32[] = [0.2]
+    const one: float32[] = [1]
     q: QuantizeLinear{axis=1}(x, s, z) -> c
-    d: DequantizeLinear{axis=1}(c, s, z) -> y
-    output y)"),
+    d: DequantizeLinear{axis=1}(c, )" +
+         pair.read + ", z) -> v\n" + pair.rest + "\noutput y";
+}
+
+TEST(LiftQdq, WhatThePlanCannotComputeIsRefusedByName) {
+  EXPECT_THAT(refusal(text_of({.scale = "float32[2] = [0.1, 0.2]", .zero = "int8[2] = [0, 0]"})),
               HasSubstr("q: has 2 scales"));
   EXPECT_THAT(refusal(R"(
     input x: float32[1x2]
@@ -155,34 +165,12 @@ TEST(LiftQdq, WhatThePlanCannotComputeIsRefusedByName) {
     d: DequantizeLinear(c, s, z) -> y
     output y)"),
               HasSubstr("computed"));
-  EXPECT_THAT(refusal(R"(
-    input x: float32[1x2]
-    const s: float32[] = [0.1]
-    const t: float32[] = [0.2]
-    const z: int8[] = [0]
-    q: QuantizeLinear(x, s, z) -> c
-    d: DequantizeLinear(c, t, z) -> y
-    output y)"),
-              HasSubstr("another scale"));
-  EXPECT_THAT(refusal(R"(
-    input x: float32[1x2]
-    const s: float32[] = [-0.1]
-    const z: int8[] = [0]
-    q: QuantizeLinear(x, s, z) -> c
-    d: DequantizeLinear(c, s, z) -> y
-    output y)"),
-              HasSubstr("positive"));
-  EXPECT_THAT(refusal(R"(
-    input x: float32[1x2]
-    const s: float32[] = [0.1]
-    const t: float32[] = [0.2]
-    const z: int8[] = [0]
-    q: QuantizeLinear(x, s, z) -> c
-    d: DequantizeLinear(c, s, z) -> v
+  EXPECT_THAT(refusal(text_of({.read = "t"})), HasSubstr("another scale"));
+  EXPECT_THAT(refusal(text_of({.scale = "float32[] = [-0.1]"})), HasSubstr("positive"));
+  EXPECT_THAT(refusal(text_of({.rest = R"(
     r: QuantizeLinear(x, t, z) -> e
     f: DequantizeLinear(e, t, z) -> w
-    add: Add(v, w) -> y
-    output y)"),
+    add: Add(v, w) -> y)"})),
               HasSubstr("two different scales"));
   EXPECT_THAT(refusal(R"(
     input x: int8[1x2]
@@ -191,20 +179,86 @@ TEST(LiftQdq, WhatThePlanCannotComputeIsRefusedByName) {
     d: DequantizeLinear(x, s, z) -> y
     output y)"),
               HasSubstr("no QuantizeLinear"));
+  EXPECT_THAT(refusal(text_of({.input = "float16[1x2]"})), HasSubstr("q: rounds float16 numbers"));
+  EXPECT_THAT(refusal(R"(
+    input x: float32[1x2]
+    const w: float64[2x2] = [1, 2, 3, 4]
+    const s: float32[] = [0.1]
+    const z: int8[] = [0]
+    q: QuantizeLinear(w, s, z) -> c
+    d: DequantizeLinear(c, s, z) -> v
+    gemm: Gemm(x, v) -> y
+    output y)"),
+              HasSubstr("q: rounds float64 numbers"));
 }
 
 TEST(LiftQdq, Int8WithAZeroPointIsUint8) {
-  const ir::Graph graph = body(R"(
-    input x: float32[1x2]
-    const s: float32[] = [0.1]
-    const z: int8[] = [-3]
-    q: QuantizeLinear(x, s, z) -> c
-    d: DequantizeLinear(c, s, z) -> v
-    neg: Neg(v) -> y
-    output y)");
-  const Result<Lifted> lifted = lift_qdq(graph);
+  const Result<Lifted> lifted = lift_qdq(body(text_of({.zero = "int8[] = [-3]"})));
   ASSERT_TRUE(lifted.ok()) << lifted.error().message();
   EXPECT_EQ(lifted->given.tensors.at("x"), (Encoding{DType::kUInt8, 0.1f, 125}));
+}
+
+// Codes of two windows summed in float32 by a layer of two output channels, then multiplied.
+std::string summed(const std::string& factor, const std::string& bias) {
+  return text_of({.read = "one",
+                  .rest = "const w: float32[2x2] = [1, -2, 3, 127]\nconst f: " + factor +
+                          "\nconst b: " + bias +
+                          "\ngemm: Gemm(v, w, b) -> g\nscaled: Mul(g, f) -> y",
+                  .input = "float32[2x2]"});
+}
+
+TEST(LiftQdq, SummedCodesWithOneFactorOrOnePerChannelAreALayerOfFloats) {
+  const Tensor window = Tensor::of<float>({2, 2}, {0.3f, -1.2f, 12.7f, 0.1f});
+  for (const auto& [factor, bias] : {std::pair{"float32[] = [0.05]", "float32[2] = [7, -9]"},
+                                     {"float32[2] = [0.05, 0.025]", "float32[2] = [7, -9]"},
+                                     {"float32[1x2] = [0.05, 0.025]", "float32[1x2] = [7, -9]"},
+                                     {"float32[1] = [0.05]", "float32[2x2] = [1, 2, 3, 4]"}}) {
+    const ir::Graph graph = body(summed(factor, bias));
+    const Result<Lifted> lifted = lift_qdq(graph);
+    ASSERT_TRUE(lifted.ok()) << factor << bias << ": " << lifted.error().message();
+    EXPECT_NEAR(lifted->given.layers.at("gemm").scales.back(),
+                graph.constant(*ir::find_value(graph, "f"))->data<float>().back() / 0.1f, 1e-6f);
+    const auto codes = ir::evaluate(graph, std::array{window});
+    const auto floats = ir::evaluate(lifted->graph, std::array{window});
+    ASSERT_TRUE(codes.ok() && floats.ok());
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR((*codes)[0].data<float>()[i], (*floats)[0].data<float>()[i], 1e-4) << factor;
+    }
+  }
+}
+
+TEST(LiftQdq, SummedCodesWithOtherFactorsOrBiasesAreRefused) {
+  const std::string bias = "float32[2] = [7, -9]", factor = "float32[2] = [0.05, 0.025]";
+  // Per window, for more windows than there are, and biases that are not one per channel.
+  EXPECT_THAT(refusal(summed("float32[2x1] = [0.05, 0.025]", bias)), HasSubstr("another scale"));
+  EXPECT_THAT(refusal(summed("float32[3x1x1] = splat 0.05", bias)), HasSubstr("another scale"));
+  EXPECT_THAT(refusal(summed(factor, "float32[2x2] = [1, 2, 3, 4]")), HasSubstr("another scale"));
+  EXPECT_THAT(refusal(summed(factor, "float32[2x1] = [7, -9]")), HasSubstr("another scale"));
+  EXPECT_THAT(refusal(summed(factor, "float32[1] = [7]")), HasSubstr("another scale"));
+  for (const char* number : {"0", "-0.05", "nan", "inf", "1e-40"}) {
+    EXPECT_THAT(refusal(summed("float32[2] = [0.05, " + std::string(number) + "]", bias)),
+                HasSubstr("positive"))
+        << number;
+  }
+}
+
+// A layer without one scale per channel (groups of a ConvTranspose) that reads a 16-bit tensor.
+TEST(LiftQdq, ALayerWithOneScaleBehindSixteenBitsIsJudgedAsRounded) {
+  const Result<Lifted> lifted = lift_qdq(body(R"(
+    input x: float32[1x4x3]
+    const s: float32[] = [0.001]
+    const low: float32[] = [-32768]
+    const high: float32[] = [32767]
+    const w: float32[4x2x1] = [0.5, 1, -2, 0.25, 1, 1, 1, 1]
+    div: Div(x, s) -> a
+    round: Round(a) -> b
+    clip: Clip(b, low, high) -> c
+    mul: Mul(c, s) -> v
+    deconv: ConvTranspose{group=2}(v, w) -> y
+    output y)"));
+  ASSERT_TRUE(lifted.ok()) << lifted.error().message();
+  EXPECT_EQ(lifted->given.tensors.at("x").dtype, DType::kInt16);
+  EXPECT_THAT(lifted->given.layers.at("deconv").scales, ElementsAre(2.0f / 32767.0f));
 }
 
 TEST(JudgeGiven, WeightsChangedBehindTheirScalesAreFound) {

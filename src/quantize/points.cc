@@ -105,12 +105,14 @@ bool keeps_scale(const ir::Op& op) {
          std::holds_alternative<ir::SpaceToDepth>(op);
 }
 
+bool takes_weights(const ir::Op& op) {
+  return std::holds_alternative<ir::Conv>(op) || std::holds_alternative<ir::ConvTranspose>(op) ||
+         std::holds_alternative<ir::Gemm>(op) || std::holds_alternative<ir::MatMul>(op);
+}
+
 bool has_weights(const Graph& graph, const ir::Node& node) {
-  const bool kind = std::holds_alternative<ir::Conv>(node.op) ||
-                    std::holds_alternative<ir::ConvTranspose>(node.op) ||
-                    std::holds_alternative<ir::Gemm>(node.op) ||
-                    std::holds_alternative<ir::MatMul>(node.op);
-  return kind && node.inputs.size() >= 2 && graph.constant(node.inputs[1]) != nullptr;
+  return takes_weights(node.op) && node.inputs.size() >= 2 &&
+         graph.constant(node.inputs[1]) != nullptr;
 }
 
 Points find_points(const Graph& graph) {

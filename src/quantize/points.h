@@ -24,7 +24,9 @@ Points find_points(const ir::Graph& graph);
 
 // Operators that only move or select bytes: output and input share the scale.
 bool keeps_scale(const ir::Op& op);
-// Conv, ConvTranspose, Gemm, MatMul whose second operand is constant: weights become int8.
+// Conv, ConvTranspose, Gemm, MatMul.
+bool takes_weights(const ir::Op& op);
+// Those whose second operand is constant: weights become int8.
 bool has_weights(const ir::Graph& graph, const ir::Node& node);
 
 }  // namespace graupel::quantize

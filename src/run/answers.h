@@ -79,6 +79,9 @@ Result<std::vector<Answer>> answers_of(const Plan& plan, std::span<const Tensor>
 // kInvalidInput: no HSMM, groups that do not fit; those of decide::start_recording.
 Result<void> add_states(const AnswerContext& context, std::span<Answer> answers);
 
+// What has to be said of the recording's hop (decide::rescaling_note); nullopt: nothing.
+std::optional<std::string> hop_note(const AnswerContext& context);
+
 // Do the windows, in their order, stop resembling those the decisions were fitted on?
 Result<bool> drift_alarm(const Plan& plan, std::span<const Tensor> outputs,
                          const AnswerContext& context);

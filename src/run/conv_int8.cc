@@ -271,8 +271,7 @@ void average_image(const Call& call) {
                                    frame.write<uint8_t>(step.y), step.out_channels});
 }
 
-// Adds the residual to the bytes that lie in y, in place: binary_row reads an element before it
-// writes it.
+// Adds the residual to the bytes that lie in y, in place.
 void add_residual(const Call& call, const Rows& rows) {
   const Frame& frame = call.frame;
   const ConvInt8& step = call.step;

@@ -24,13 +24,14 @@ StateAnswer state_of(const decide::SequenceAnswer& step, const Answer& answer,
 }  // namespace
 
 Result<void> add_states(const AnswerContext& context, std::span<Answer> answers) {
-  if (!context.recording || answers.empty()) return ok();
+  if (!context.recording) return ok();
   const RecordingContext& recording = *context.recording;
   if (context.decider == nullptr) {
     return invalid_input(std::string(decide::kBlockMember),
                          "is not in this bundle, so there is no HSMM to follow a recording with; "
                          "run graupel calibrate --hsmm or graupel hsmm");
   }
+  if (answers.empty()) return ok();
   if (!recording.groups.empty() && recording.groups.size() != answers.size()) {
     return invalid_input("--groups", "holds " + std::to_string(recording.groups.size()) +
                                          " numbers for " + std::to_string(answers.size()) +
@@ -48,6 +49,13 @@ Result<void> add_states(const AnswerContext& context, std::span<Answer> answers)
     answers[i].state = state_of(*step.sequence, answers[i], context.labels);
   }
   return ok();
+}
+
+std::optional<std::string> hop_note(const AnswerContext& context) {
+  const bool follows = context.recording && context.decider != nullptr && context.decider->sequence;
+  if (!follows) return std::nullopt;
+  return decide::rescaling_note(context.decider->sequence->model,
+                                context.recording->sequence.hop_samples);
 }
 
 }  // namespace graupel::run

@@ -81,6 +81,22 @@ TEST(States, AStateLastsAndBeginsAnewWithEveryGroup) {
   }
 }
 
+TEST(States, AnotherHopThanTheFitsIsSaid) {
+  const decide::Decider with_hsmm = decider();
+  AnswerContext context = {.decider = &with_hsmm};
+  EXPECT_FALSE(hop_note(context));
+  for (const int64_t same : {0, 50}) {
+    context.recording = RecordingContext{{}, {.hop_samples = same}};
+    EXPECT_FALSE(hop_note(context));
+  }
+  context.recording->sequence.hop_samples = 25;
+  EXPECT_EQ(hop_note(context),
+            "the HSMM was fitted at a hop of 50 samples; its durations and the weight of a window "
+            "are rescaled to 25");
+  context.decider = nullptr;
+  EXPECT_FALSE(hop_note(context));
+}
+
 TEST(States, RefusalsSayWhatIsMissing) {
   const Plan plan = plan_of_logits();
   const auto refused = [&](const AnswerContext& context, const std::string& part) {
@@ -103,6 +119,8 @@ TEST(States, RefusalsSayWhatIsMissing) {
   context.recording->groups = {};
   context.recording->sequence.hop_samples = 50 * 100;
   refused(context, "64 times");
+  const std::vector<Tensor> no_windows = {Tensor(DType::kFloat32, {0, 2})};
+  EXPECT_FALSE(answers_of(plan, no_windows, {.recording = RecordingContext{}}).ok());
 }
 
 }  // namespace

@@ -44,6 +44,10 @@ void get_sessions(Service& service, Call call);
 void get_session(Service& service, Call call);
 void get_status(Service& service, Call call);
 
+// api_health.cc: whether new work is welcome, and how long the server has run.
+bool is_ready(const Service& service);
+double uptime_seconds(const Service& service);
+
 // Counts one answered window. From any thread.
 void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
              double queue_seconds);

@@ -15,8 +15,6 @@
 namespace graupel::serve {
 namespace {
 
-constexpr uint64_t kMaxSignalInstants = 500;
-
 // An integer of the query up to `most`; anything else is `otherwise`.
 uint64_t query_integer(const Call& call, std::string_view name, uint64_t most, uint64_t otherwise) {
   const auto text = call.request->query_value(name);
@@ -57,9 +55,7 @@ std::string session_json(const Session& session, uint64_t windows, uint64_t sign
   const auto wanted =
       static_cast<uint64_t>(static_cast<double>(signal_ms) * timeline.options.rate_hz / 1e3);
   const uint64_t instants = std::min(known, wanted);
-  const uint64_t step =
-      std::max<uint64_t>(1, (instants + kMaxSignalInstants - 1) / kMaxSignalInstants);
-  write_signals(json, session, known - instants, step, instants / step);
+  write_signals(json, session, known - instants, instants);
   return json.end_object().take();
 }
 
@@ -101,8 +97,8 @@ std::string sessions_json(const Service& service, const Asker& asker) {
 std::string status_json(const Service& service) {
   JsonWriter json;
   json.begin_object().field("timestamp", iso_time(std::chrono::system_clock::now()));
-  json.field("uptime_s", std::chrono::duration<double>(Clock::now() - service.started).count());
-  json.field("ready", !service.draining && service.models.first() != nullptr);
+  json.field("uptime_s", uptime_seconds(service));
+  json.field("ready", is_ready(service));
   json.field("draining", service.draining).field("sessions", service.sessions.open.size());
   json.field("connections", service.connections());
   json.field("queue_waiting", service.workers.waiting());

@@ -1,5 +1,5 @@
 // Health and metrics. See api.h. References: the EdgeInfer contract's /healthz; Kubernetes' names
-// for liveness and readiness. Test: service_test.cc.
+// for liveness and readiness. Test: server_test.cc.
 #include <fmt/format.h>
 
 #include "serve/api.h"
@@ -7,14 +7,6 @@
 
 namespace graupel::serve {
 namespace {
-
-double uptime_seconds(const Service& service) {
-  return std::chrono::duration<double>(Clock::now() - service.started).count();
-}
-
-bool ready(const Service& service) {
-  return !service.draining && service.models.first() != nullptr;
-}
 
 std::string_view reason(const Service& service) {
   return service.draining ? "the server is shutting down" : "no model is loaded";
@@ -40,10 +32,18 @@ EngineGauges gauge_of(const Model& model) {
 
 }  // namespace
 
+bool is_ready(const Service& service) {
+  return !service.draining && service.models.first() != nullptr;
+}
+
+double uptime_seconds(const Service& service) {
+  return std::chrono::duration<double>(Clock::now() - service.started).count();
+}
+
 void get_healthz(Service& service, Call call) {
   const std::shared_ptr<Model> model = service.models.first();
-  service.metrics.health_check(ready(service));
-  if (!ready(service)) {
+  service.metrics.health_check(is_ready(service));
+  if (!is_ready(service)) {
     return call.respond(error_reply(call.form, 503, service.draining ? "draining" : "no_model",
                                     reason(service), call.request_id, model != nullptr));
   }
@@ -75,7 +75,7 @@ void get_healthz(Service& service, Call call) {
 void get_livez(Service&, Call call) { call.respond(json_reply(200, "{\"live\":true}")); }
 
 void get_readyz(Service& service, Call call) {
-  if (ready(service)) return call.respond(json_reply(200, "{\"ready\":true}"));
+  if (is_ready(service)) return call.respond(json_reply(200, "{\"ready\":true}"));
   std::string json = "{\"ready\":false,\"reason\":";
   append_text(json, reason(service));
   call.respond(json_reply(503, json + "}"));

@@ -2,8 +2,8 @@
 //
 // A request's one input is the bundle's raw window, [N, ...] or a single one without N. Outputs
 // are the network's, then "probabilities" and "class" where it gives class scores.
-// Reference: Open Inference Protocol REST, Triton's binary tensor extension. Test:
-// api_oip_test.cc, tests/serve with tritonclient.
+// Reference: Open Inference Protocol REST, Triton's binary tensor extension.
+// Test: server_test.cc; tests/operations/sessions_test.py for sequences.
 #include <fmt/format.h>
 
 #include <algorithm>

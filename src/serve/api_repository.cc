@@ -1,5 +1,5 @@
 // Loading and unloading models while requests go on. See api.h. Reference: the model repository
-// extension of the Open Inference Protocol. Test: service_test.cc.
+// extension of the Open Inference Protocol. Test: server_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>

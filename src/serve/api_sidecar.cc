@@ -3,7 +3,7 @@
 // The old client needs exactly 64 latents and 12 scores, so both are filled up with zeros; what it
 // does not know stands beside them. Latents are the FSQ code's centres if the bundle says how
 // its digits map to them, else its digits, else the logits.
-// Reference: the EdgeInfer contract. Test: api_sidecar_test.cc.
+// Reference: the EdgeInfer contract. Test: server_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// The event loop. See event_loop.h. Reference: Boost.Asio 1.81, io_context. Test:
-// http_server_test.cc.
+// The event loop. See event_loop.h. Reference: Boost.Asio 1.81, io_context.
+// Test: server_test.cc.
 #include "serve/event_loop.h"
 
 #include <boost/asio/post.hpp>

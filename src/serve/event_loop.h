@@ -2,7 +2,7 @@
 //
 // Idea: a thin face of Boost.Asio's io_context, so that only the files that talk to sockets pay
 // for its headers. Everything that changes while the server runs is touched on this thread only,
-// so it needs no lock; other threads hand results over with post(). Test: http_server_test.cc.
+// so it needs no lock; other threads hand results over with post(). Test: server_test.cc.
 #pragma once
 
 #include <chrono>

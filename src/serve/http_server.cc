@@ -2,7 +2,7 @@
 //
 // A connection reads a header, then its body, waits for the handler's answer, writes it and starts
 // again; there is one operation under way at a time, each with a deadline, so a peer that sends
-// slowly or never reads is cut off. Test: http_server_test.cc.
+// slowly or never reads is cut off. Test: server_test.cc.
 #include "serve/http_server.h"
 
 #include "serve/event_loop_state.h"

@@ -3,7 +3,7 @@
 // Idea: everything that a hostile or slow peer can do is bounded here, before any handler runs:
 // header and body size, time per request and between requests, connections, messages waiting to
 // be sent. A handler is called on the loop's thread and may answer later, from any thread.
-// Reference: RFC 9112, RFC 6455. Library: Boost.Beast 1.81. Test: http_server_test.cc.
+// Reference: RFC 9112, RFC 6455. Library: Boost.Beast 1.81. Test: server_test.cc.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
 // JSON on the hot path. See json.h. References: Open Inference Protocol v2 and Triton's binary
 // tensor and sequence extensions; the EdgeInfer sidecar's /infer. Library: simdjson 3.0.
-// Test: json_test.cc, fuzz/serve_json_fuzz.cc.
+// Test: json_test.cc, fuzz/serve_request_fuzz.cc.
 #include "serve/json.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // JSON on the hot path: requests are parsed by simdjson, replies written number by number.
-// Test: json_test.cc, fuzz/serve_json_fuzz.cc.
+// Test: json_test.cc, fuzz/serve_request_fuzz.cc.
 #pragma once
 
 #include <cstdint>

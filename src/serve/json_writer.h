@@ -1,4 +1,4 @@
-// JSON text written value by value, with the commas where they belong. Test: session_write_test.cc.
+// JSON text written value by value, with the commas where they belong. Test: sessions_test.cc.
 #pragma once
 
 #include <concepts>
@@ -45,12 +45,6 @@ class JsonWriter {
   JsonWriter& null() {
     separate();
     json_ += "null";
-    return *this;
-  }
-  // What is JSON already.
-  JsonWriter& raw(std::string_view json) {
-    separate();
-    json_ += json;
     return *this;
   }
   template <class T>

@@ -373,8 +373,9 @@ void Metrics::samples_dropped(std::string_view reason, uint64_t count) {
       .Increment(static_cast<double>(count));
 }
 
-void Metrics::window_skipped(std::string_view reason) {
-  state_->windows_skipped.Add({{"reason", std::string(reason)}}).Increment();
+void Metrics::windows_skipped(std::string_view reason, uint64_t count) {
+  state_->windows_skipped.Add({{"reason", std::string(reason)}})
+      .Increment(static_cast<double>(count));
 }
 
 void Metrics::session_window(std::string_view model, double latency_seconds) {

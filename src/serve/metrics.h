@@ -19,7 +19,6 @@
 
 namespace graupel::serve {
 
-// Numbers that are read when Prometheus asks, on the loop's thread.
 // Of one loaded model.
 struct EngineGauges {
   std::string model, version, state;  // state: one of npu::Health's
@@ -30,6 +29,7 @@ struct EngineGauges {
   std::optional<double> shadow_snr_db;
 };
 
+// Numbers that are read when Prometheus asks, on the loop's thread.
 struct Gauges {
   int64_t queue_waiting = 0;
   int64_t connections = 0;
@@ -77,7 +77,7 @@ class Metrics {
   void session(std::string_view stage);               // started, stopped, expired
   void samples(uint64_t count);                       // that sessions received
   void samples_dropped(std::string_view reason, uint64_t count);  // duplicate, late, ...
-  void window_skipped(std::string_view reason);                   // gap, no_model, error
+  void windows_skipped(std::string_view reason, uint64_t count);  // gap, no_model, error
   // From the arrival of a session's window's last sample to its answer.
   void session_window(std::string_view model, double latency_seconds);
   void model_loaded(std::string_view model, std::string_view version, std::string_view sha256,

@@ -1,4 +1,4 @@
-// A loaded bundle and its answers. See model.h. Test: model_test.cc.
+// A loaded bundle and its answers. See model.h. Test: server_test.cc.
 #include "serve/model.h"
 
 #include <fmt/format.h>

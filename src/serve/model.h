@@ -2,7 +2,7 @@
 //
 // Idea: a model is loaded once, off the event loop, and shared by pointer; a reload puts a new one
 // beside it, and requests under way keep the old one until they are done. Each worker thread has
-// an engine of its own, so answering takes no lock. Test: model_test.cc.
+// an engine of its own, so answering takes no lock. Test: server_test.cc.
 #pragma once
 
 #include <memory>

@@ -11,9 +11,7 @@
 #include <future>
 #include <thread>
 
-#include "bundle/bundle.h"
-#include "run/load.h"
-#include "run/plan_builder.h"
+#include "serve/test_server.h"
 
 namespace graupel::serve {
 namespace {
@@ -48,15 +46,11 @@ struct Supervisor {
 };
 
 std::unique_ptr<Server> started(EventLoop& loop) {
-  bundle::Bundle made;
-  made.manifest.model_name = "net";
-  made.manifest.stage = bundle::Stage::kCompiled;
-  made.members["cpu.plan"] = run::format_plan(run::sample_plan());
   const std::string path = testing::TempDir() + "notified.graupel";
-  EXPECT_TRUE(bundle::write_bundle(path, made).ok());
+  write_sample(path);
   ServeOptions options;
   options.models.push_back({"net", "1", path});
-  return *Server::start(loop, std::move(options), [](std::string_view, const std::string&) {});
+  return *Server::start(loop, std::move(options), &log_nothing);
 }
 
 TEST(Notify, TakesTheWatchdogOnlyIfItIsMeantForThisProcess) {

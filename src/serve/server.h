@@ -1,5 +1,5 @@
 // The whole server: sockets, service, signals; from start to a drained stop.
-// Test: server_test.cc, tests/serve.
+// Test: server_test.cc, tests/operations.
 #pragma once
 
 #include <memory>

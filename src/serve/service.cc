@@ -1,5 +1,5 @@
 // From a request to its handler and back. See service.h. References: RFC 9457 (problem details),
-// W3C Trace Context, the Fetch standard's CORS protocol. Test: service_test.cc.
+// W3C Trace Context, the Fetch standard's CORS protocol. Test: server_test.cc.
 #include "serve/service.h"
 
 #include <fmt/format.h>

@@ -3,7 +3,7 @@
 // Idea: a route is a row of a table: method, pattern, role, the form its errors take, a function.
 // Access, rate limits, request ids, metrics and the log are done once, around every route.
 // Everything here belongs to the loop's thread, but for `metrics` and `workers`.
-// Test: service_test.cc.
+// Test: server_test.cc.
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
 // One recording under way, and what has been answered about it.
 //
-// Idea: a session is a value on the loop's thread. Only `stream`, the memory that goes from window
+// Idea: a session is a value on the loop's thread. Only `memory`, what goes from window
 // to window (drift, adaptive sets, HSMM), is lent to a worker while windows are computed, one job
 // at a time, so that windows are answered in their order and nothing needs a lock.
 // Rules and limits: docs/sessions.md. Test: sessions_test.cc.

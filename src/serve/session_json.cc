@@ -1,5 +1,5 @@
 // Session requests and messages. See session_json.h. Library: simdjson 3.0.
-// Test: session_json_test.cc, fuzz/serve_session_fuzz.cc.
+// Test: sessions_test.cc, fuzz/serve_session_fuzz.cc.
 #include "serve/session_json.h"
 
 #include <fmt/format.h>
@@ -257,15 +257,6 @@ T take(const char*& at) {
   return value;
 }
 
-std::string uuid_text(const char* bytes) {
-  std::string text;
-  for (size_t i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", static_cast<unsigned char>(bytes[i]));
-  }
-  return text;
-}
-
 Result<SessionSample> binary_sample(const char* at, const std::string& where) {
   SessionSample sample;
   TRY_ASSIGN(sample.sample.time_us, time_of(take<double>(at), where));
@@ -284,6 +275,15 @@ Result<SessionSample> binary_sample(const char* at, const std::string& where) {
 }
 
 }  // namespace
+
+std::string uuid_text(std::string_view bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(bytes[i]));
+  }
+  return text;
+}
 
 Result<SessionMessage> parse_session_message(std::string_view json, size_t sample_limit) {
   dom::parser parser;
@@ -310,7 +310,7 @@ Result<SessionMessage> parse_binary_samples(std::string_view bytes, size_t sampl
   SessionMessage message;
   message.type = "samples";
   message.form = SessionForm::kB;
-  message.session_id = uuid_text(bytes.data() + 4);
+  message.session_id = uuid_text(bytes.substr(4, 16));
   const char* at = bytes.data() + 20;
   message.sequence_number = take<uint32_t>(at);
   const auto count = take<uint32_t>(at);

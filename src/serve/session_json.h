@@ -1,5 +1,5 @@
 // What clients of sessions send: bodies of /api/v1/analysis and WebSocket messages, as one value.
-// Forms and fields: docs/sessions.md. Test: session_json_test.cc, fuzz/serve_session_fuzz.cc.
+// Forms and fields: docs/sessions.md. Test: sessions_test.cc, fuzz/serve_session_fuzz.cc.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,8 @@ struct SessionMessage {
 
 inline constexpr uint32_t kMaxSensors = 8;
 inline constexpr double kMaxTimeSeconds = 1e11;  // of either sign
+
+std::string uuid_text(std::string_view bytes);  // of 16 bytes
 
 // Errors: kInvalidInput, naming the sample and the key, for anything that is not such an object:
 // JSON nested more than 16 deep, a number that float32 cannot hold, an incomplete triplet, more

@@ -1,4 +1,4 @@
-// WebSocket messages to sessions and back. See session_socket.h. Test: session_socket_test.cc.
+// WebSocket messages to sessions and back. See session_socket.h. Test: sessions_test.cc.
 #include "serve/session_socket.h"
 
 #include <fmt/format.h>
@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::chrono::seconds kTimeToShowKey{10};
 constexpr size_t kMaxSubscriptions = 1024;
-constexpr uint64_t kMaxSignalInstants = 500;
 
 void send_error(SocketClient& client, const Refusal& refusal, std::optional<uint64_t> seq) {
   JsonWriter json;
@@ -197,11 +196,9 @@ std::optional<std::string> signals_json(const Session& session, const WindowReco
   const auto end = static_cast<uint64_t>(std::llround(
       static_cast<double>(record.end_us - *timeline.origin_us) * timeline.options.rate_hz / 1e6));
   const uint64_t count = std::min<uint64_t>(timeline.options.hop_samples, end);
-  const uint64_t step =
-      std::max<uint64_t>(1, (count + kMaxSignalInstants - 1) / kMaxSignalInstants);
   JsonWriter json;
   json.begin_object().field("type", "signal_update").field("session_id", session.id);
-  write_signals(json.key("signals"), session, end - count, step, count / step);
+  write_signals(json.key("signals"), session, end - count, count);
   return json.end_object().take();
 }
 

@@ -2,7 +2,7 @@
 //
 // Idea: a message does what a route does, through the same functions; an answer is pushed to every
 // socket that subscribed to its session. Rights come from the key of the upgrade request or of the
-// first message that shows one. Messages: docs/sessions.md. Test: session_socket_test.cc.
+// first message that shows one. Messages: docs/sessions.md. Test: sessions_test.cc.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// JSON of sessions and their windows. See session_write.h. Test: session_write_test.cc.
+// JSON of sessions and their windows. See session_write.h. Test: sessions_test.cc.
 #include "serve/session_write.h"
 
 #include <fmt/chrono.h>
@@ -10,6 +10,8 @@
 
 namespace graupel::serve {
 namespace {
+
+constexpr uint64_t kMaxSignalInstants = 500;
 
 double seconds_since(WallTime start) {
   return std::chrono::duration<double>(std::chrono::system_clock::now() - start).count();
@@ -102,15 +104,16 @@ void write_window(JsonWriter& json, const WindowRecord& record) {
   json.field("model_version", record.model_version).end_object();
 }
 
-void write_signals(JsonWriter& json, const Session& session, uint64_t first, uint64_t step,
-                   size_t count) {
+void write_signals(JsonWriter& json, const Session& session, uint64_t first, uint64_t count) {
   const Timeline& timeline = session.timeline;
+  const uint64_t step =
+      std::max<uint64_t>(1, (count + kMaxSignalInstants - 1) / kMaxSignalInstants);
   json.begin_object().field("start_ms", milliseconds(instant_us(timeline, first)));
   json.field("step_ms", static_cast<double>(step) * 1e3 / timeline.options.rate_hz);
   json.key("sensors").begin_array();
   constexpr std::array<std::string_view, 3> kNames = {"accel", "gyro", "mag"};
   for (size_t sensor = 0; sensor < timeline.options.sensors; ++sensor) {
-    const std::vector<Instant> values = values_at(timeline, sensor, first, step, count);
+    const std::vector<Instant> values = values_at(timeline, sensor, first, step, count / step);
     json.begin_object();
     for (size_t triplet = 0; triplet * 3 < session.channels; ++triplet) {
       write_triplet(json, kNames[triplet], values, triplet * 3);

@@ -1,5 +1,5 @@
 // What sessions answer, as JSON; the fields are those of docs/sessions.md.
-// Test: session_write_test.cc.
+// Test: sessions_test.cc.
 #pragma once
 
 #include <string>
@@ -30,9 +30,9 @@ std::string class_name(const Model& model, int64_t class_index);
 
 // Objects, in the place of a value.
 void write_window(JsonWriter& json, const WindowRecord& record);
-// The grid's instants from `first` on, every `step`; null where they are not known.
-void write_signals(JsonWriter& json, const Session& session, uint64_t first, uint64_t step,
-                   size_t count);
+// The `count` instants of the grid from `first` on, or every so manieth where they are more than
+// 500; null where they are not known.
+void write_signals(JsonWriter& json, const Session& session, uint64_t first, uint64_t count);
 void write_session_line(JsonWriter& json, const Session& session);  // of the list of sessions
 void write_histogram(JsonWriter& json, const HistogramView& histogram);
 

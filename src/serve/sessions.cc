@@ -20,16 +20,11 @@ constexpr double kMaxHopMs = 60'000.0;
 
 // A version 4 UUID; empty if there is no randomness.
 std::string random_uuid() {
-  std::array<unsigned char, 16> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return {};
-  bytes[6] = static_cast<unsigned char>((bytes[6] & 0x0f) | 0x40);
-  bytes[8] = static_cast<unsigned char>((bytes[8] & 0x3f) | 0x80);
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", bytes[i]);
-  }
-  return text;
+  std::string bytes(16, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), 16) != 1) return {};
+  bytes[6] = static_cast<char>((bytes[6] & 0x0f) | 0x40);
+  bytes[8] = static_cast<char>((bytes[8] & 0x3f) | 0x80);
+  return uuid_text(bytes);
 }
 
 // Why a model cannot answer a session of this shape; empty if it can.
@@ -117,10 +112,10 @@ TimePoint arrival_of(Session& session, uint64_t instant) {
 std::vector<WindowTask> cut_tasks(Service& service, Session& session) {
   std::vector<WindowTask> tasks;
   while (tasks.size() < kWindowsPerJob) {
-    const std::optional<Cut> cut = cut_window(session.timeline, session.channels);
+    std::optional<Cut> cut = cut_window(session.timeline, session.channels);
     if (!cut) break;
     session.missing += cut->skipped;
-    for (uint64_t i = 0; i < cut->skipped; ++i) service.metrics.window_skipped("gap");
+    if (cut->skipped > 0) service.metrics.windows_skipped("gap", cut->skipped);
     if (cut->values.empty()) break;
     WindowTask task;
     task.number = session.windows_begun++;
@@ -131,7 +126,7 @@ std::vector<WindowTask> cut_tasks(Service& service, Session& session) {
     const TimelineOptions& options = session.timeline.options;
     task.arrived = arrival_of(
         session, session.timeline.next_start - options.hop_samples + options.window_samples);
-    task.values = cut->values;
+    task.values = std::move(cut->values);
     tasks.push_back(std::move(task));
   }
   return tasks;
@@ -165,7 +160,7 @@ std::vector<WindowRecord> compute_tasks(Service& service, Model& model, size_t w
     WindowAnswer answered;
     Result<WindowRecord> record = answer_in_stream(model, worker, task, hop, memory, answered);
     if (!record.ok()) {
-      service.metrics.window_skipped("error");
+      service.metrics.windows_skipped("error", 1);
       continue;
     }
     record->answered_at = std::chrono::system_clock::now();
@@ -190,12 +185,15 @@ void pump(Service& service, const SessionPointer& session) {
     });
   }
   std::vector<WindowTask> tasks = cut_tasks(service, *session);
-  if (tasks.empty()) return;
-  if (model == nullptr) {
-    session->missing += tasks.size();
-    for (size_t i = 0; i < tasks.size(); ++i) service.metrics.window_skipped("no_model");
-    return pump(service, session);
+  while (model == nullptr && !tasks.empty()) {
+    for (const WindowTask& task : tasks) {
+      session->missing += task.missing + 1;
+      session->restarts |= task.restarts;
+    }
+    service.metrics.windows_skipped("no_model", tasks.size());
+    tasks = cut_tasks(service, *session);
   }
+  if (tasks.empty()) return;
   session->computing = true;
   Job job;
   job.deadline = TimePoint::max();

@@ -11,11 +11,11 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "bundle/bundle.h"
 #include "run/load.h"
 #include "run/plan_builder.h"
 #include "serve/api.h"
 #include "serve/service.h"
+#include "serve/test_server.h"
 
 namespace graupel::serve {
 namespace {
@@ -23,23 +23,15 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-constexpr size_t kChannels = 3, kSensors = 6, kSamples = 8;  // of run::sample_plan
-
 std::string written_bundle(const std::string& labels = "a\nb\nc\nd\ne\n") {
   const std::string path = testing::TempDir() + "sessions.graupel";
-  bundle::Bundle made;
-  made.manifest.model_name = "net";
-  made.manifest.stage = bundle::Stage::kCompiled;
-  made.members["cpu.plan"] = run::format_plan(run::sample_plan());
-  made.members["labels"] = labels;
-  EXPECT_TRUE(bundle::write_bundle(path, made).ok());
+  write_sample(path, labels);
   return path;
 }
 
 // A service without sockets; its loop runs on a thread.
 struct Running {
-  explicit Running(ServeOptions options = {})
-      : service(loop, std::move(options), [](std::string_view, const std::string&) {}) {
+  explicit Running(ServeOptions options = {}) : service(loop, std::move(options), &log_nothing) {
     service.models.sources = {{"net", "1", written_bundle()}};
     service.models.loaded["net"]["1"] =
         *load_model(service.models.sources[0].path, "net", "1", service.workers.threads());
@@ -293,6 +285,29 @@ TEST(Sessions, SurviveAReloadAndNameTheNewVersion) {
   EXPECT_EQ(session["windows"][0]["model_version"], "1");
   EXPECT_EQ(session["windows"][1]["model_version"], "2");
   EXPECT_GE(session["windows"][1]["label"], "v");
+}
+
+TEST(Sessions, PassOverAnyNumberOfWindowsWhileTheirModelIsGone) {
+  constexpr size_t kInstants = 200'000;
+  ServeOptions options;
+  options.sessions.ring_samples = kInstants;
+  Running running(std::move(options));
+  const Reply reply = running.call("POST", "/api/v1/analysis/start", R"({"hopMs":10})");
+  const std::string id = json::parse(reply.body)["sessionId"];
+  std::vector<SessionSample> given(kInstants * kSensors);
+  for (size_t i = 0; i < given.size(); ++i) {
+    given[i].sensor = static_cast<uint32_t>(i % kSensors);
+    given[i].given = kAcceleration;
+    given[i].sample.time_us = static_cast<int64_t>(i / kSensors) * 10'000;
+  }
+  running.on_loop([&] {
+    running.service.models.loaded.clear();
+    const SessionPointer session = find_session(running.service, {"", true}, id);
+    ASSERT_NE(session, nullptr);
+    feed_session(running.service, session, given);
+    EXPECT_EQ(session->missing, kInstants - kSamples + 1);
+    EXPECT_EQ(session->trouble, "its model is not loaded any more");
+  });
 }
 
 TEST(Sessions, WebSocketClientsStreamAndFollow) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 namespace graupel::serve {
 namespace {
@@ -33,24 +34,30 @@ std::optional<double> pearson(std::span<const double> a, std::span<const double>
   return std::clamp(ab / std::sqrt(aa * bb), -1.0, 1.0);
 }
 
-double autocorrelation(std::span<const double> values, double mean, size_t lag) {
-  double products = 0.0, squares = 0.0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double x = values[i] - mean;
-    squares += x * x;
-    if (i >= lag) products += x * (values[i - lag] - mean);
+// At lags 1 to `lags`.
+std::vector<double> autocorrelations(std::span<const double> values, size_t lags) {
+  const double mean = mean_of(values);
+  double squares = 0.0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  std::vector<double> found;
+  for (size_t lag = 1; lag <= lags; ++lag) {
+    double products = 0.0;
+    for (size_t i = lag; i < values.size(); ++i) {
+      products += (values[i] - mean) * (values[i - lag] - mean);
+    }
+    found.push_back(products / squares);
   }
-  return products / squares;
+  return found;
 }
 
 // 1/N = 1/n + 2/n sum over j of (n - j)/n rho_a(j) rho_b(j), j up to n/4.
 double effective_samples(std::span<const double> a, std::span<const double> b) {
-  const double mean_a = mean_of(a), mean_b = mean_of(b);
+  const size_t lags = a.size() / 4;
+  const std::vector<double> of_a = autocorrelations(a, lags), of_b = autocorrelations(b, lags);
   const auto n = static_cast<double>(a.size());
   double sum = 0.0;
-  for (size_t j = 1; j <= a.size() / 4; ++j) {
-    sum += (n - static_cast<double>(j)) / n * autocorrelation(a, mean_a, j) *
-           autocorrelation(b, mean_b, j);
+  for (size_t j = 1; j <= lags; ++j) {
+    sum += (n - static_cast<double>(j)) / n * of_a[j - 1] * of_b[j - 1];
   }
   const double inverse = (1.0 + 2.0 * sum) / n;
   return inverse <= 1.0 / n ? n : 1.0 / inverse;

@@ -1,7 +1,8 @@
 // A connection that became a WebSocket; for http_server.cc only. Reference: RFC 6455.
 //
 // Messages to a client wait in a bounded queue. A client that does not read for so long that it
-// is full is closed: the sender never waits, and memory stays bounded. Test: http_server_test.cc.
+// is full is closed: the sender never waits, and memory stays bounded.
+// Test: tests/operations/sessions_test.py.
 #pragma once
 
 #include <boost/beast/core.hpp>

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "base/window_at.h"
 #include "data/npy.h"
 #include "data/statistics.h"
 #include "data/windows.h"
@@ -84,17 +85,10 @@ WindowShape shape_of(const LabelledWindows& split) {
 LabelledWindows chosen(const LabelledWindows& from, const std::vector<size_t>& indices) {
   LabelledWindows result;
   if (indices.empty()) return result;
-  Shape shape = from.windows.shape();
-  shape[0] = static_cast<int64_t>(indices.size());
-  result.windows = Tensor(DType::kFloat32, shape);
-  const auto size = static_cast<size_t>(shape_of(from).size());
-  const std::span<const float> source = from.windows.data<float>();
-  const std::span<float> target = result.windows.mutable_data<float>();
-  for (size_t i = 0; i < indices.size(); ++i) {
-    std::copy_n(source.begin() + static_cast<std::ptrdiff_t>(indices[i] * size), size,
-                target.begin() + static_cast<std::ptrdiff_t>(i * size));
-    result.labels.push_back(from.labels[indices[i]]);
-    if (!from.people.empty()) result.people.push_back(from.people[indices[i]]);
+  result.windows = windows_at(from.windows, indices);
+  for (const size_t index : indices) {
+    result.labels.push_back(from.labels[index]);
+    if (!from.people.empty()) result.people.push_back(from.people[index]);
   }
   return result;
 }

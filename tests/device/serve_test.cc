@@ -1,18 +1,14 @@
 // The server under load while its device fails in every way the STAND-IN library can play: no
 // request fails, each answer is the right one and names its engine, and readiness stays.
-#include "serve/server.h"
-
-#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <gmock/gmock.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "npu/test_bundle.h"
+#include "serve/test_server.h"
 
 namespace graupel::serve {
 namespace {
@@ -29,53 +25,24 @@ void play(const std::string& script) {
   reinterpret_cast<void (*)(const char*)>(dlsym(library, "graupel_standin_script"))(script.c_str());
 }
 
-struct Running {
-  explicit Running(const std::string& path) {
-    ServeOptions options;
-    options.workers = 2;
-    options.models.push_back({"net", "1", path});
-    options.engine.library = kLibrary;
-    options.engine.deadline_ms = 100;
-    options.engine.shadow_every = 5;
-    options.engine.breaker.first_wait_ns = 5'000'000;
-    options.engine.breaker.longest_wait_ns = 20'000'000;
-    Result<std::unique_ptr<Server>> started =
-        Server::start(loop, std::move(options), [](std::string_view, const std::string&) {});
-    EXPECT_TRUE(started.ok()) << started.error().message();
-    server = *std::move(started);
-    thread = std::thread([this] { loop.run(); });
-  }
-  ~Running() {
-    loop.post([this] { server->drain(); });
-    thread.join();
-  }
-  EventLoop loop;
-  std::unique_ptr<Server> server;
-  std::thread thread;
-};
+ServeOptions options_of(const std::string& path) {
+  ServeOptions options;
+  options.workers = 2;
+  options.models.push_back({"net", "1", path});
+  options.engine.library = kLibrary;
+  options.engine.deadline_ms = 100;
+  options.engine.shadow_every = 5;
+  options.engine.breaker.first_wait_ns = 5'000'000;
+  options.engine.breaker.longest_wait_ns = 20'000'000;
+  return options;
+}
 
 // The body of a 200; anything else is a failed request.
-std::string ask(uint16_t port, const std::string& head, const std::string& body = "") {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const std::string request = head + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
-                              "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  std::string answer;
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
-      send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(request.size())) {
-    char block[4096];
-    for (ssize_t got = 0; (got = recv(fd, block, sizeof(block), 0)) > 0;) {
-      answer.append(block, static_cast<size_t>(got));
-    }
-  }
-  close(fd);
-  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer.substr(0, 200);
-  const size_t end = answer.find("\r\n\r\n");
-  return end == std::string::npos ? "" : answer.substr(end + 4);
+std::string ask(uint16_t port, const std::string& method, const std::string& target,
+                const std::string& body = "") {
+  const Answer answer = call(port, method, target, body);
+  EXPECT_EQ(answer.status, 200) << answer.head << answer.body.substr(0, 200);
+  return answer.body;
 }
 
 struct Load {
@@ -100,7 +67,7 @@ void fill(Load& load, const npu::TestBundle& made) {
 
 void ask_model(uint16_t port, Load& load, size_t i) {
   const json reply =
-      json::parse(ask(port, "POST /v2/models/net/infer", load.bodies[i]), nullptr, false);
+      json::parse(ask(port, "POST", "/v2/models/net/infer", load.bodies[i]), nullptr, false);
   ASSERT_TRUE(reply.is_object());
   EXPECT_EQ(reply["outputs"][0]["data"].get<std::vector<float>>(), load.logits[i]) << reply;
   const json& parameters = reply["parameters"];
@@ -115,14 +82,14 @@ TEST(ServeDevice, NoRequestFailsWhateverTheDeviceDoes) {
   ASSERT_TRUE(bundle::write_bundle(path, made.bundle).ok());
   play("");
   {
-    Running running(path);
+    TestServer running(options_of(path));
     const uint16_t port = running.server->port();
     Load load;
     fill(load, made);
     ask_model(port, load, 0);
     EXPECT_EQ(load.on_device, 1);
-    EXPECT_THAT(ask(port, "GET /healthz"), HasSubstr("\"device\":\"hailort/4.23.0 HAILO8\""));
-    EXPECT_THAT(ask(port, "GET /metrics"),
+    EXPECT_THAT(ask(port, "GET", "/healthz"), HasSubstr("\"device\":\"hailort/4.23.0 HAILO8\""));
+    EXPECT_THAT(ask(port, "GET", "/metrics"),
                 HasSubstr("graupel_device_temperature_celsius{model=\"net\",version=\"1\"} 43.25"));
     std::atomic<bool> over{false};
     std::vector<std::thread> clients;
@@ -138,7 +105,7 @@ TEST(ServeDevice, NoRequestFailsWhateverTheDeviceDoes) {
                                "hang write 250 2", "fault scan 64 5;fault read 62 1"}) {
       play(script);
       std::this_thread::sleep_for(80ms);
-      EXPECT_THAT(ask(port, "GET /readyz"), HasSubstr("\"ready\":true"));
+      EXPECT_THAT(ask(port, "GET", "/readyz"), HasSubstr("\"ready\":true"));
       play("");
       std::this_thread::sleep_for(80ms);
     }
@@ -148,7 +115,7 @@ TEST(ServeDevice, NoRequestFailsWhateverTheDeviceDoes) {
     EXPECT_GT(load.on_cpu, 20);
     play("devices 0");
     ask_model(port, load, 1);
-    const std::string metrics = ask(port, "GET /metrics");
+    const std::string metrics = ask(port, "GET", "/metrics");
     EXPECT_THAT(metrics, HasSubstr("graupel_fallbacks_total{model=\"net\",reason=\"timeout\"}"));
     EXPECT_THAT(metrics, HasSubstr("graupel_engine_state_info{model=\"net\",version=\"1\""));
     EXPECT_THAT(metrics,

@@ -54,6 +54,17 @@ class Dfc : public testing::Test {
     words.insert(words.end(), more.begin(), more.end());
     return graupel(words, settings(scenario));
   }
+  // Scenarios, each with what is said of it; all end with `code`, and write a bundle or none.
+  void expect_each(const std::vector<std::pair<std::string, std::string>>& cases, int code,
+                   bool written) {
+    for (const auto& [scenario, text] : cases) {
+      const std::string name = "each_" + scenario;
+      const Finished run = compile(name, scenario);
+      EXPECT_EQ(run.code, code) << scenario << run.err;
+      EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
+      EXPECT_EQ(fs::exists(path(name + ".graupel")), written) << scenario;
+    }
+  }
   static std::vector<std::string> settings(const std::string& scenario) {
     return {"PATH=" + path("bin") + ":" + std::getenv("PATH"),
             "GRAUPEL_STANDIN_SCENARIO=" + scenario, "GRAUPEL_STANDIN_CALLS=" + path("calls"),
@@ -94,30 +105,18 @@ TEST_F(Dfc, SuccessPutsTheHefIntoTheBundle) {
 
 // What comes back is held against the bundle. What is not its device part stays out of it.
 TEST_F(Dfc, AHefThatIsNotTheDevicePartStaysOut) {
-  const std::pair<const char*, const char*> cases[] = {{"placeholder", "is text, a placeholder"},
-                                                       {"more_outputs", "output_mismatch"},
-                                                       {"turned", "input_shape"},
-                                                       {"other_arch", "is a HEF for hailo8l"}};
-  for (const auto& [scenario, text] : cases) {
-    const std::string name = std::string("h_") + scenario;
-    const Finished run = compile(name, scenario);
-    EXPECT_EQ(run.code, 2) << scenario << run.err;
-    EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
-    EXPECT_FALSE(fs::exists(path(name + ".graupel"))) << scenario;
-  }
+  expect_each({{"placeholder", "is text, a placeholder"},
+               {"more_outputs", "output_mismatch"},
+               {"turned", "input_shape"},
+               {"other_arch", "is a HEF for hailo8l"}},
+              2, false);
 }
 
 TEST_F(Dfc, WhatElseSpeaksAgainstAHefIsSaidAndItGoesIn) {
-  const std::pair<const char*, const char*> cases[] = {{"other_end", "output_node"},
-                                                       {"slow", "missed: hef_fps, hef_latency"},
-                                                       {"large", "missed: hef_size"}};
-  for (const auto& [scenario, text] : cases) {
-    const std::string name = std::string("h_") + scenario;
-    const Finished run = compile(name, scenario);
-    EXPECT_EQ(run.code, 1) << scenario << run.err;
-    EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
-    EXPECT_TRUE(fs::exists(path(name + ".graupel"))) << scenario;
-  }
+  expect_each({{"other_end", "output_node"},
+               {"slow", "missed: hef_fps, hef_latency"},
+               {"large", "missed: hef_size"}},
+              1, true);
   EXPECT_EQ(compile("slow_ok", "slow", {"--bar", "hef_fps=1", "--bar", "hef_latency=1000"}).code,
             0);
 }
@@ -156,18 +155,12 @@ TEST_F(Dfc, ADowngradeIsAFindingAlsoWhenKept) {
 }
 
 TEST_F(Dfc, FailuresNameCauseAndRemedy) {
-  const std::tuple<const char*, int, const char*> cases[] = {
-      {"recommendation", 2, "recommends another cut: /fsq/Sub"},
-      {"infeasible", 2, "conv5 could not be placed: Agent infeasible"},
-      {"crash", 2, "crashed with signal 11"},
-      {"memory", 2, "ran out of memory"},
-      {"silent", 2, "ended well but made no fsq_imu_synthetic.hef"}};
-  for (const auto& [scenario, code, text] : cases) {
-    const Finished run = compile(std::string("f_") + scenario, scenario);
-    EXPECT_EQ(run.code, code) << scenario << run.err;
-    EXPECT_THAT(run.err, HasSubstr(text)) << scenario;
-    EXPECT_FALSE(fs::exists(path(std::string("f_") + scenario + ".graupel"))) << scenario;
-  }
+  expect_each({{"recommendation", "recommends another cut: /fsq/Sub"},
+               {"infeasible", "conv5 could not be placed: Agent infeasible"},
+               {"crash", "crashed with signal 11"},
+               {"memory", "ran out of memory"},
+               {"silent", "ended well but made no fsq_imu_synthetic.hef"}},
+              2, false);
 }
 
 // An earlier cut changes the host part, the scales and the plan: all of them are made again.
@@ -226,6 +219,11 @@ TEST_F(Dfc, InventedFlagsAndBadScriptsAreRefusedBeforeAnythingRuns) {
   std::ofstream(path("norm.alls")) << "n = normalization([0.0], [1.0])\n";
   EXPECT_THAT(compile("x", "success", {"--script", path("norm.alls")}).err,
               HasSubstr("normalised already"));
+  for (const char* minutes : {"-1", "9223372036854775807"}) {
+    const Finished refused = compile("x", "success", {"--stage-timeout", minutes});
+    EXPECT_EQ(refused.code, 2) << minutes;
+    EXPECT_THAT(refused.err, HasSubstr("--stage-timeout")) << minutes;
+  }
   EXPECT_EQ(calls(), "");
 }
 
