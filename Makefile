@@ -46,7 +46,7 @@ tsan: setup ## the threaded rooms' tests under ThreadSanitizer
 	@cmake --build --preset tsan --parallel $(JOBS) --target base_test run_test npu_test serve_test
 	@build/tsan/src/base_test --gtest_brief=1
 	@build/tsan/src/npu_test --gtest_brief=1
-	@build/tsan/src/run_test --gtest_brief=1 --gtest_filter='*Threads*:*Clone*:Load.*:Profile.*'
+	@build/tsan/src/run_test --gtest_brief=1 --gtest_filter='*Threads*:*Clone*:Batch.*:Crew.*:Load.*:Profile.*'
 	@build/tsan/src/serve_test --gtest_brief=1
 
 arm: setup ## the engine cross-built for 64-bit ARM, its tests under qemu

@@ -139,15 +139,18 @@ Contestant ours(const run::Plan& plan, kernels::Isa isa, const std::vector<float
                 size_t count) {
   Contestant c{"graupel " + std::string(kernels::to_string(isa)), {}, {}, 1, {}};
   Result<run::Engine> engine = run::load_engine(plan, {isa});
+  if (engine.ok()) engine = run::clone(*engine, std::min(count, run::usual_batch(*engine)), 1);
   if (!engine.ok()) {
     c.skipped = engine.error().message();
     return c;
   }
   auto shared = std::make_shared<run::Engine>(*std::move(engine));
   c.run = [shared, &windows, count] {
-    const size_t size = windows.size() / count;
-    for (size_t i = 0; i < count; ++i) {
-      static_cast<void>(run::run(*shared, std::span(windows).subspan(i * size, size)));
+    const size_t size = windows.size() / count, batch = shared->batch;
+    for (size_t i = 0; i < count; i += batch) {
+      const size_t some = std::min(batch, count - i);
+      static_cast<void>(
+          run::run_batch(*shared, std::span(windows).subspan(i * size, some * size), some));
     }
   };
   return c;

@@ -124,13 +124,53 @@ class Parser {
     return std::string(text_.substr(begin, at_ - begin));
   }
 
+  // '{' name ':' '[' names ']' { ',' ... } '}' in front of a block's '='.
+  Result<void> parts(Statement& parsed) {
+    do {
+      ++at_;  // the brace, later the comma
+      skip(Newlines::kBlank);
+      TRY_ASSIGN(Parts split, split_layer());
+      parsed.names.insert(parsed.names.end(), split.names.begin(), split.names.end());
+      parsed.parts.push_back(std::move(split));
+      skip(Newlines::kBlank);
+    } while (peek() == ',');
+    if (peek() != '}') return wrong("',' or '}'");
+    ++at_;
+    skip(Newlines::kEnd);
+    if (peek() != '=') return wrong("'='");
+    ++at_;
+    skip(Newlines::kEnd);
+    return ok();
+  }
+
+  Result<Parts> split_layer() {
+    Parts split;
+    TRY_ASSIGN(split.layer, word("the name of a layer"));
+    skip(Newlines::kBlank);
+    if (peek() != ':') return wrong("':'");
+    ++at_;
+    skip(Newlines::kBlank);
+    if (peek() != '[') return wrong("'['");
+    do {
+      ++at_;  // the bracket, later the comma
+      skip(Newlines::kBlank);
+      TRY_ASSIGN(std::string name, word("a name"));
+      split.names.push_back(std::move(name));
+      skip(Newlines::kBlank);
+    } while (peek() == ',');
+    if (peek() != ']') return wrong("',' or ']'");
+    ++at_;
+    return split;
+  }
+
   Result<Statement> statement() {
     Statement parsed;
     const size_t begin = at_;
     parsed.line = line();
-    TRY_ASSIGN(std::string first, word("a command or a name"));
+    if (peek() == '{') TRY(parts(parsed));
+    TRY_ASSIGN(std::string first, word(parsed.parts.empty() ? "a command or a name" : "a command"));
     skip(Newlines::kEnd);
-    if (peek() == ',' || peek() == '=') {
+    if (parsed.parts.empty() && (peek() == ',' || peek() == '=')) {
       parsed.names.push_back(std::move(first));
       while (peek() == ',') {
         ++at_;
@@ -304,8 +344,15 @@ std::string format_value(const Value& value) {
 
 std::string format_statement(const Statement& statement) {
   std::string text;
-  for (size_t i = 0; i < statement.names.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + statement.names[i];
+  for (size_t i = 0; i < statement.parts.size(); ++i) {
+    const Parts& split = statement.parts[i];
+    text +=
+        (i == 0 ? "{" : ", ") + fmt::format("{}: [{}]", split.layer, fmt::join(split.names, ", "));
+  }
+  if (!statement.parts.empty()) {
+    text += "}";
+  } else {
+    text += fmt::format("{}", fmt::join(statement.names, ", "));
   }
   if (!statement.names.empty()) text += " = ";
   if (!statement.scope.empty()) text += statement.scope + ".";

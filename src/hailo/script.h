@@ -5,7 +5,8 @@
 // into names, command and arguments, so that it can be judged and merged.
 // Grammar, gathered from published scripts (there is no official one):
 //   script := { line }            line := [ stmt ] [ '#' comment ]
-//   stmt   := [ name { ',' name } '=' ] cmd '(' [ arg { ',' arg } ] ')'
+//   stmt   := [ ( name { ',' name } | parts ) '=' ] cmd '(' [ arg { ',' arg } ] ')'
+//   parts  := '{' part { ',' part } '}'   part := name ':' '[' name { ',' name } ']'
 //   cmd    := word [ '.' word ]   arg  := [ word '=' ] value
 //   value  := INT | FLOAT | STRING | WORD | '[' [ value { ',' value } ] ']' | '{' glob '}'
 // A newline ends a statement unless a bracket is open; a comment may stand wherever a blank may.
@@ -39,8 +40,17 @@ struct Argument {
   bool operator==(const Argument&) const = default;
 };
 
+// "conv1: [conv1_d0, conv1_d1]" left of '=': the layers that one layer is split into.
+struct Parts {
+  std::string layer;
+  std::vector<std::string> names;
+
+  bool operator==(const Parts&) const = default;
+};
+
 struct Statement {
-  std::vector<std::string> names;  // left of '='
+  std::vector<std::string> names;  // left of '='; of `parts` all of them
+  std::vector<Parts> parts;        // how the names were grouped, if they were
   std::string scope;               // "context_0" of "context_0.place(...)"; mostly empty
   std::string command;
   std::vector<Argument> arguments;

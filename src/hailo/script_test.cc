@@ -28,6 +28,9 @@ allocator_param(timeout=600s, merge_min_layer_utilization="25m", width_splitter_
 nms_postprocess("../../cfg/x y.json", meta_arch=yolov8, engine=cpu) 
 logits_layer(argmax, 'single # quotes')
 optimize_buffers()
+{ net/matmul1: [net/matmul1_fs, net/matmul1_d0], matmul2 :[
+  matmul2_d0 ,matmul2_dc] } = defuse_block(net/matmul1, matmul2, defuse_count=4)
+concat_from_conv4_d0-2_to_c = concat([conv4_d0, conv4_d1, conv4_d2], conv4_dc)
 allocator_param(
     automatic_ddr=False,
 
@@ -53,7 +56,7 @@ TEST(Script, EveryFormComesBackByteForByte) {
 
 TEST(Script, StatementsAreUnderstood) {
   const Script script = read(kAllForms);
-  ASSERT_EQ(script.statements.size(), 15u);
+  ASSERT_EQ(script.statements.size(), 17u);
   const Statement& normalization = script.statements[0];
   EXPECT_THAT(normalization.names, ElementsAre("normalization1"));
   EXPECT_EQ(normalization.line, 3u);
@@ -74,6 +77,13 @@ TEST(Script, StatementsAreUnderstood) {
   EXPECT_EQ(argument(script.statements[9], "timeout")->kind, ValueKind::kWord);
   EXPECT_EQ(script.statements[11].arguments[1].value.kind, ValueKind::kString);
   EXPECT_EQ(script.statements[12].arguments.size(), 0u);
+  const Statement& block = script.statements[13];
+  EXPECT_THAT(block.names,
+              ElementsAre("net/matmul1_fs", "net/matmul1_d0", "matmul2_d0", "matmul2_dc"));
+  ASSERT_EQ(block.parts.size(), 2u);
+  EXPECT_EQ(block.parts[1], (Parts{"matmul2", {"matmul2_d0", "matmul2_dc"}}));
+  EXPECT_EQ(block.command, "defuse_block");
+  EXPECT_THAT(script.statements[14].names, ElementsAre("concat_from_conv4_d0-2_to_c"));
 }
 
 TEST(Script, CanonicalFormHoldsEverything) {
@@ -86,6 +96,7 @@ TEST(Script, CanonicalFormHoldsEverything) {
     const Script again = read(format_statement(statement));
     ASSERT_EQ(again.statements.size(), 1u);
     EXPECT_EQ(again.statements[0].names, statement.names);
+    EXPECT_EQ(again.statements[0].parts, statement.parts);
     EXPECT_EQ(again.statements[0].arguments, statement.arguments);
   }
 }
@@ -107,6 +118,13 @@ TEST(Script, RefusalsNameTheLineAndWhatWasExpected) {
       {"a(\"open)\n", "line 1", "a closing \" on the same line"},
       {"a({conv*)", "line 1", "a closing }"},
       {"a(-)", "line 1", "a value"},
+      {"{a: [b]}\n= c(d)", "line 1", "'='"},
+      {"{a [b]} = c(d)", "line 1", "':'"},
+      {"{a: b} = c(d)", "line 1", "'['"},
+      {"{a: []} = c(d)", "line 1", "a name"},
+      {"{} = c(d)", "line 1", "the name of a layer"},
+      {"{a: [b] c(d)", "line 1", "',' or '}'"},
+      {"{a: [b]} = x = c(d)", "line 1", "'('"},
       {"1a(b)", "line 1", "a command or a name"},
       {"a.b.c(d)", "line 1", "SCOPE.COMMAND"},
       {"a.(d)", "line 1", "COMMAND"},
@@ -172,6 +190,11 @@ class Maker {
   }
   std::string statement() {
     std::string text;
+    if (rng_.below(8) == 0) {
+      return "{" + gap() + "net/a" + gap() + ":" + gap() + "[" + gap() + "a_d0" + gap() + "," +
+             gap() + "a_d1" + gap() + "]" + gap() + "," + "b:[b_d0]" + gap() + "}" + blank() + "=" +
+             blank() + "defuse_block(a, b)";
+    }
     for (size_t i = 0, names = rng_.below(3); i < names; ++i) {
       text += (i == 0 ? "" : "," + blank()) + pick({"conv1", "a_b"}) + blank();
       if (i + 1 == names) text += "=" + blank();

@@ -7,8 +7,10 @@
 // channels walks the strip's rows while its weights stay in the cache.
 // A max pool over pairs of neighbours is taken on the sums. What else follows - other max pools, an
 // average over the image, the sum with another tensor - takes the strip's bytes while they are in
-// the cache. Reference: docs/formats/int8.md,
-// kernels/kernels.h. Test: engine_test.cc.
+// the cache. A batch's windows pass through each group while its weights are there; where a window
+// is one position, as in fully connected layers, windows are the positions. Threads take rows of
+// the result, or groups of channels where it has too few. Reference: docs/formats/int8.md,
+// kernels/kernels.h. Test: engine_test.cc, batch_test.cc.
 #include "run/conv_int8.h"
 
 #include <algorithm>
@@ -24,8 +26,9 @@ namespace {
 using kernels::ByteRange;
 using kernels::kConvBlock;
 
+// [first, last): rows, and elsewhere blocks or channels.
 struct Rows {
-  int32_t first = 0, last = 0;  // [first, last)
+  int32_t first = 0, last = 0;
 };
 
 int32_t within(int64_t row, int32_t rows) {
@@ -224,15 +227,14 @@ void run_rows(const Call& call, const void* x, int32_t first_input, const Block&
   }
 }
 
-// Result rows [rows) of the max pool over the held rows.
-void pool_rows(const Call& call, const Rows& rows) {
+// Result rows [rows) of the max pool over the held rows, channels [channels).
+void pool_rows(const Call& call, const Rows& rows, const Rows& channels) {
   const Frame& frame = call.frame;
-  const int32_t channels = call.step.out_channels;
   const Window2d& p = *call.step.pool;
   const int64_t row_bytes = int64_t{p.in_w} * p.channels;
-  const uint8_t* const held = held_bytes(call);
+  const uint8_t* const held = held_bytes(call) + channels.first;
   int32_t* const offsets = tap_offsets(call);
-  uint8_t* const y = frame.write<uint8_t>(call.step.y);
+  uint8_t* const y = frame.write<uint8_t>(call.step.y) + channels.first;
   for (int32_t py = rows.first; py < rows.last; ++py) {
     const int64_t start = int64_t{py} * p.stride_h - p.pad_top;
     const Taps inside = taps_inside(start, p.kernel_h, 1, p.in_h);
@@ -247,9 +249,9 @@ void pool_rows(const Call& call, const Rows& rows) {
       const int64_t column =
           int64_t{ox} * p.stride_w - p.pad_left + int64_t{columns.first} * p.dilation_w;
       call.kernels().max_pool_row({held + column * p.channels, byte_type(frame.buffer(call.step.y)),
-                                   ptrdiff_t{p.stride_w} * p.channels, offsets, taps, channels,
-                                   positions, y + (int64_t{py} * p.out_w + ox) * p.channels,
-                                   p.channels});
+                                   ptrdiff_t{p.stride_w} * p.channels, offsets, taps,
+                                   channels.last - channels.first, positions,
+                                   y + (int64_t{py} * p.out_w + ox) * p.channels, p.channels});
     });
   }
 }
@@ -259,16 +261,16 @@ kernels::ByteType between_type(const ConvInt8& step) {
   return step.requantize.low < 0 ? kernels::ByteType::kInt8 : kernels::ByteType::kUInt8;
 }
 
-void average_image(const Call& call) {
+void average_image(const Call& call, const Rows& channels) {
   const Frame& frame = call.frame;
   const ConvInt8& step = call.step;
   int32_t* const offsets = tap_offsets(call);
   const int32_t taps = step.window.out_h * step.window.out_w;
   for (int32_t t = 0; t < taps; ++t) offsets[t] = t * step.out_channels;
-  call.kernels().average_pool_row({held_bytes(call), between_type(step), step.requantize.zero_point,
-                                   0, offsets, taps, step.out_channels, 1,
-                                   *frame.read<float>(step.average), byte_range(step.last),
-                                   frame.write<uint8_t>(step.y), step.out_channels});
+  call.kernels().average_pool_row(
+      {held_bytes(call) + channels.first, between_type(step), step.requantize.zero_point, 0,
+       offsets, taps, channels.last - channels.first, 1, *frame.read<float>(step.average),
+       byte_range(step.last), frame.write<uint8_t>(step.y) + channels.first, step.out_channels});
 }
 
 // Adds the residual to the bytes that lie in y, in place.
@@ -288,43 +290,113 @@ void add_residual(const Call& call, const Rows& rows) {
        static_cast<size_t>((rows.last - rows.first) * row)});
 }
 
-const void* laid_out(const Call& call, const Rows& rows) {
-  const Frame& frame = call.frame;
-  if (call.packed.in_place) return frame.read<uint8_t>(call.step.x);
+void lay_out(const Call& call, const Rows& rows) {
+  if (call.packed.in_place) return;
   if (call.packed.dot) {
-    lay_out_bytes(frame, call.step, call.packed, rows);
+    lay_out_bytes(call.frame, call.step, call.packed, rows);
   } else {
-    lay_out_words(frame, call.step, call.packed, rows);
+    lay_out_words(call.frame, call.step, call.packed, rows);
   }
-  return frame.scratch;
+}
+
+const void* input_of(const Call& call) {
+  if (call.packed.in_place) return call.frame.read<uint8_t>(call.step.x);
+  return call.frame.scratch;
+}
+
+// What of a step one thread computes: these result rows of these blocks.
+struct Share {
+  Rows rows, blocks;
+};
+
+Rows part_of(int32_t total, const StepPart& part) {
+  return {static_cast<int32_t>(int64_t{total} * part.index / part.of),
+          static_cast<int32_t>(int64_t{total} * (part.index + 1) / part.of)};
+}
+
+Share share_of(const ConvInt8& step, const PackedConv& packed, const StepPart& part) {
+  const int32_t results = result_rows(step), blocks = block_count(step, packed);
+  // A sum with the residual runs over whole rows.
+  if (results >= part.of || step.residual.valid()) return {part_of(results, part), {0, blocks}};
+  return {{0, results}, part_of(blocks, part)};
+}
+
+// A window that is one position: the batch's windows as one row of positions.
+bool windows_are_positions(const ConvInt8& step, const PackedConv& packed) {
+  return packed.rows_joined && !packed.depthwise && step.window.out_h == 1 &&
+         step.window.out_w == 1 && !packed.held && !step.residual.valid();
+}
+
+void run_across(const Frames& frames, const ConvInt8& step, const PackedConv& packed,
+                const Rows& blocks) {
+  for (size_t i = 0; i < frames.count; ++i) {
+    const Frame frame = frames[i];
+    lay_out({frame, step, packed}, {0, 1});
+  }
+  const Program& program = frames.program;
+  const size_t value_bytes = packed.dot ? 1 : sizeof(int16_t);
+  const size_t stride = packed.in_place ? program.arena_stride : program.scratch_stride;
+  const Frame frame = frames[0];
+  const Call call{frame, step, packed};
+  for (int32_t b = blocks.first; b < blocks.last; ++b) {
+    const Block block = block_at(step, packed, b);
+    Stretch s;
+    s.x_at = block.input;
+    s.x_step = static_cast<ptrdiff_t>(stride / value_bytes);
+    s.positions = s.row_positions = static_cast<int32_t>(frames.count);
+    s.y = frame.write<uint8_t>(step.y) + block.first;
+    s.y_step = static_cast<ptrdiff_t>(program.arena_stride);
+    run_stretch(call, input_of(call), block, 0, rows_inside(packed.window, 0), s);
+  }
+}
+
+// What follows the convolution's bytes in result rows `strip`.
+void finish_strip(const Call& call, const Rows& strip, const Rows& blocks) {
+  const ConvInt8& step = call.step;
+  if (step.residual.valid()) return add_residual(call, strip);
+  if (!call.packed.held) return;
+  const Block last = block_at(step, call.packed, blocks.last - 1);
+  const Rows channels{block_at(step, call.packed, blocks.first).first, last.first + last.channels};
+  if (step.average.valid()) {
+    average_image(call, channels);
+  } else {
+    pool_rows(call, strip, channels);
+  }
 }
 
 }  // namespace
 
-void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed) {
-  const Call call{frame, step, packed};
-  const int32_t results = result_rows(step), blocks = block_count(step, packed);
+void execute(const Frames& frames, const ConvInt8& step, const PackedConv& packed,
+             const StepPart& part) {
+  const Share share = share_of(step, packed, part);
+  const Rows &all = share.rows, &blocks = share.blocks;
+  if (all.first == all.last || blocks.first == blocks.last) return;
+  if (frames.count > 1 && windows_are_positions(step, packed)) {
+    return run_across(frames, step, packed, blocks);
+  }
   int32_t next = 0;  // row of the convolution; those before it are computed
-  for (int32_t first = 0; first < results; first += packed.strip_rows) {
-    const Rows strip{first, std::min(first + packed.strip_rows, results)};
+  for (int32_t first = all.first; first < all.last; first += packed.strip_rows) {
+    const Rows strip{first, std::min(first + packed.strip_rows, all.last)};
     Rows fresh = conv_rows(step, packed, strip);
     fresh.first = std::max(fresh.first, next);
     next = std::max(next, fresh.last);
+    const Rows input = input_rows(packed.window, fresh);
+    const int32_t first_input = packed.in_place ? 0 : input.first;
+    const auto for_each_window = [&](auto body) {
+      for (size_t i = 0; i < frames.count; ++i) {
+        const Frame frame = frames[i];
+        body(Call{frame, step, packed});
+      }
+    };
     if (fresh.first < fresh.last) {
-      const Rows input = input_rows(packed.window, fresh);
-      const void* x = laid_out(call, input);
-      const int32_t first_input = packed.in_place ? 0 : input.first;
-      for (int32_t b = 0; b < blocks; ++b) {
-        run_rows(call, x, first_input, block_at(step, packed, b), fresh);
+      for_each_window([&](const Call& call) { lay_out(call, input); });
+      for (int32_t b = blocks.first; b < blocks.last; ++b) {
+        const Block block = block_at(step, packed, b);
+        for_each_window(
+            [&](const Call& call) { run_rows(call, input_of(call), first_input, block, fresh); });
       }
     }
-    if (step.average.valid()) {
-      average_image(call);
-    } else if (step.residual.valid()) {
-      add_residual(call, strip);
-    } else if (packed.held) {
-      pool_rows(call, strip);
-    }
+    for_each_window([&](const Call& call) { finish_strip(call, strip, blocks); });
   }
 }
 

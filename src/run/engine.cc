@@ -1,8 +1,8 @@
 // Loading, running and reading an engine. See engine.h.
 //
 // Idea: everything that can fail or allocates happens in load_engine; the loop over the steps is a
-// switch on the step's kind. Batches run one window at a time, each thread with its own clone.
-// Test: engine_test.cc.
+// switch on the step's kind. Convolutions see the whole batch, every other step one window at a
+// time. Test: engine_test.cc, batch_test.cc.
 #include "run/engine.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/parallel.h"
+#include "run/crew.h"
 #include "run/engine_internal.h"
 
 namespace graupel::run {
@@ -40,53 +40,100 @@ Result<void> check_input(const Plan& plan, EngineInputs inputs) {
   return ok();
 }
 
-Result<Engine> with_memory(std::shared_ptr<const Program> program) {
+// Handing a step to the crew costs about as much as this many multiply-adds of a dot product take
+// (docs/benchmarks.md, "Threads inside one window"). A depthwise tap costs as much as ten of them.
+constexpr int64_t kLeastSharedMacs = 1'000'000;
+constexpr int64_t kDepthwiseCost = 10;
+// More than this beside one window slows a batch of it down instead (docs/benchmarks.md,
+// "Batches").
+constexpr size_t kMostBatchBytes = size_t{256} << 10;
+constexpr size_t kMostUsualBatch = 16;
+
+bool is_shared(const Step& step) {
+  const ConvInt8* conv = std::get_if<ConvInt8>(&step.body);
+  if (conv == nullptr) return false;
+  const bool depthwise = conv->groups > 1 && conv->groups == conv->window.channels;
+  return step.macs >= kLeastSharedMacs / (depthwise ? kDepthwiseCost : 1);
+}
+
+Result<void> check_most(const char* what, size_t count, size_t most) {
+  if (count >= 1 && count <= most) return ok();
+  return invalid_input(what,
+                       "is " + std::to_string(count) + ", expected 1 to " + std::to_string(most));
+}
+
+Result<Engine> with_memory(std::shared_ptr<const Program> program, size_t batch, size_t threads) {
+  TRY(check_most("batch", batch, kMostBatch));
+  TRY(check_most("threads", threads, kMostThreads));
+  if (!program->has_shared_steps) threads = 1;
   Engine engine;
-  // A convolution that reads its input in place may read a few bytes past it.
-  TRY_ASSIGN(engine.arena, Memory::create(program->plan.arena_size_bytes + kernels::kReadSlack));
-  TRY_ASSIGN(engine.scratch, Memory::create(program->scratch_bytes));
+  TRY_ASSIGN(engine.arena, Memory::create(program->arena_stride * batch));
+  TRY_ASSIGN(engine.scratch, Memory::create(program->scratch_stride * batch * threads));
+  if (threads > 1) {
+    TRY_ASSIGN(engine.crew, Crew::create(threads));
+  }
+  engine.batch = batch;
   engine.program = std::move(program);
   return engine;
 }
 
-void execute_step(const Frame& frame, size_t index) {
-  const StepBody& body = frame.program.plan.steps[index].body;
-  if (const ConvInt8* conv = std::get_if<ConvInt8>(&body)) {
-    execute(frame, *conv, *std::get_if<PackedConv>(&frame.program.prepared[index]));
-    return;
-  }
-  std::visit(
-      [&](const auto& step) {
-        if constexpr (!std::is_same_v<std::decay_t<decltype(step)>, ConvInt8>) {
-          execute(frame, step);
-        }
-      },
-      body);
+// Keeps the alignment. An odd number of cache lines, so that the windows of a batch do not all
+// compete for the same places of a cache.
+size_t stride_of(size_t size_bytes) {
+  const size_t lines = (size_bytes + kAlignmentBytes - 1) / kAlignmentBytes;
+  return (lines | 1) * kAlignmentBytes;
 }
 
-// Checks the window and copies it to the input's place.
-Result<Frame> take_window(Engine& engine, std::span<const float> window) {
+Frames frames_of(const Engine& engine, size_t count) {
+  return {*engine.program, engine.arena.data(), engine.scratch.data(), count};
+}
+Frame frame_of(const Engine& engine, size_t window = 0) { return frames_of(engine, 1)[window]; }
+
+void execute_conv(const Engine& engine, const Frames& frames, const Step& step,
+                  const PackedConv& packed) {
+  const ConvInt8& conv = *std::get_if<ConvInt8>(&step.body);
+  Crew* const crew = engine.crew.get();
+  if (crew == nullptr || !is_shared(step)) return execute(frames, conv, packed, {});
+  crew->run([&](size_t member) {
+    Frames mine = frames;
+    mine.scratch += member * engine.batch * frames.program.scratch_stride;
+    execute(mine, conv, packed,
+            {static_cast<int32_t>(member), static_cast<int32_t>(crew->members())});
+  });
+}
+
+void execute_step(const Engine& engine, const Frames& frames, size_t index) {
+  const Step& step = frames.program.plan.steps[index];
+  if (const auto* packed = std::get_if<PackedConv>(&frames.program.prepared[index])) {
+    return execute_conv(engine, frames, step, *packed);
+  }
+  std::visit(
+      [&](const auto& body) {
+        if constexpr (!std::is_same_v<std::decay_t<decltype(body)>, ConvInt8>) {
+          for (size_t i = 0; i < frames.count; ++i) execute(frames[i], body);
+        }
+      },
+      step.body);
+}
+
+// Checks the windows and copies them to the input's places.
+Result<Frames> take_windows(Engine& engine, std::span<const float> windows, size_t count) {
   const Plan& plan = engine.program->plan;
   const Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
   TRY(check_input(plan, EngineInputs::kWindow));
-  if (static_cast<int64_t>(window.size()) != buffer_elements(input)) {
+  const auto each = static_cast<size_t>(buffer_elements(input));
+  if (windows.size() != each * count) {
     return invalid_input("input " + plan.inputs[0].name,
-                         "got " + std::to_string(window.size()) + " values, expected " +
-                             std::to_string(buffer_elements(input)) + " (" +
+                         "got " + std::to_string(windows.size()) + " values, expected " +
+                             std::to_string(each * count) + " (" +
+                             (count == 1 ? "" : std::to_string(count) + " windows of ") +
                              graupel::to_string(input.shape) + ")");
   }
-  std::memcpy(engine.arena.data() + input.offset, window.data(), window.size_bytes());
-  return Frame{*engine.program, engine.arena.data(), engine.scratch.data()};
-}
-
-Shape batched(const Shape& shape, int64_t count) {
-  Shape out = shape;
-  if (!out.empty() && out[0] == 1) {
-    out[0] = count;
-  } else {
-    out.insert(out.begin(), count);
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(engine.arena.data() + i * engine.program->arena_stride + input.offset,
+                windows.data() + i * each, each * sizeof(float));
   }
-  return out;
+  return frames_of(engine, count);
 }
 
 // Logical element order from memory order [d1, d2, ..., C].
@@ -142,10 +189,30 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
     program->prepared.push_back(std::move(prepared));
   }
   program->plan = std::move(plan);
-  return with_memory(program);
+  program->has_shared_steps = threads_per_window(program->plan, 2) > 1;
+  // A convolution that reads its input in place may read a few bytes past it.
+  program->arena_stride = stride_of(program->plan.arena_size_bytes + kernels::kReadSlack);
+  program->scratch_stride = stride_of(program->scratch_bytes);
+  return with_memory(program, options.batch, options.threads);
 }
 
-Result<Engine> clone(const Engine& engine) { return with_memory(engine.program); }
+Result<Engine> clone(const Engine& engine) {
+  return clone(engine, engine.batch, engine.crew ? engine.crew->members() : 1);
+}
+Result<Engine> clone(const Engine& engine, size_t batch, size_t threads) {
+  return with_memory(engine.program, batch, threads);
+}
+
+size_t threads_per_window(const Plan& plan, size_t threads) {
+  const bool worth = std::any_of(plan.steps.begin(), plan.steps.end(), is_shared);
+  return worth ? std::max<size_t>(1, threads) : 1;
+}
+
+size_t usual_batch(const Engine& engine) {
+  const Program& program = *engine.program;
+  const size_t more = kMostBatchBytes / (program.arena_stride + program.scratch_stride);
+  return std::min(kMostUsualBatch, 1 + more);
+}
 
 const Plan& plan_of(const Engine& engine) { return engine.program->plan; }
 kernels::Isa isa_of(const Engine& engine) { return engine.program->isa; }
@@ -153,9 +220,20 @@ size_t scratch_size_bytes(const Engine& engine) { return engine.program->scratch
 size_t packed_size_bytes(const Engine& engine) { return engine.program->packed_bytes; }
 
 Result<void> run(Engine& engine, std::span<const float> window) {
-  TRY_ASSIGN(const Frame frame, take_window(engine, window));
+  TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
   const size_t count = engine.program->plan.steps.size();
-  for (size_t i = 0; i < count; ++i) execute_step(frame, i);
+  for (size_t i = 0; i < count; ++i) execute_step(engine, frames, i);
+  return ok();
+}
+
+Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count) {
+  if (count < 1 || count > engine.batch) {
+    return invalid_input("batch", "has " + std::to_string(count) + " windows, expected 1 to " +
+                                      std::to_string(engine.batch));
+  }
+  TRY_ASSIGN(const Frames frames, take_windows(engine, windows, count));
+  const size_t steps = engine.program->plan.steps.size();
+  for (size_t i = 0; i < steps; ++i) execute_step(engine, frames, i);
   return ok();
 }
 
@@ -176,8 +254,7 @@ Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
     const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
     std::memcpy(engine.arena.data() + buffer.offset, inputs[i].bytes(), inputs[i].size_bytes());
   }
-  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
-  for (size_t i = 0; i < plan.steps.size(); ++i) execute_step(frame, i);
+  for (size_t i = 0; i < plan.steps.size(); ++i) execute_step(engine, frames_of(engine, 1), i);
   return ok();
 }
 
@@ -187,10 +264,10 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
   if (step_ns.size() != count) {
     return invalid_input("step_ns", "has to hold one number per step of the plan");
   }
-  TRY_ASSIGN(const Frame frame, take_window(engine, window));
+  TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
   Clock::time_point before = Clock::now();
   for (size_t i = 0; i < count; ++i) {
-    execute_step(frame, i);
+    execute_step(engine, frames, i);
     const Clock::time_point after = Clock::now();
     step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();
     before = after;
@@ -199,23 +276,22 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
 }
 
 Result<void> run_until(Engine& engine, std::span<const float> window, size_t last_step) {
-  TRY_ASSIGN(const Frame frame, take_window(engine, window));
+  TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
   const size_t count = engine.program->plan.steps.size();
-  for (size_t i = 0; i < count && i <= last_step; ++i) execute_step(frame, i);
+  for (size_t i = 0; i < count && i <= last_step; ++i) execute_step(engine, frames, i);
   return ok();
 }
 
-std::span<const std::byte> output_bytes(const Engine& engine, size_t index) {
+std::span<const std::byte> output_bytes(const Engine& engine, size_t index, size_t window) {
   const Plan& plan = engine.program->plan;
   const BufferId id = plan.outputs[index].buffer;
   const Buffer& buffer = plan.buffers[id.index()];
-  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
-  return {frame.read<std::byte>(id), static_cast<size_t>(buffer_bytes(buffer))};
+  return {frame_of(engine, window).read<std::byte>(id), static_cast<size_t>(buffer_bytes(buffer))};
 }
 
 Tensor read_buffer(const Engine& engine, BufferId id) {
   const Buffer& buffer = engine.program->plan.buffers[id.index()];
-  const Frame frame{*engine.program, engine.arena.data(), engine.scratch.data()};
+  const Frame frame = frame_of(engine);
   Tensor tensor(buffer.dtype, buffer.shape);
   if (buffer.layout == Layout::kChannelsLast) {
     from_channels_last(frame.read<std::byte>(id), buffer, tensor.mutable_bytes());
@@ -227,50 +303,6 @@ Tensor read_buffer(const Engine& engine, BufferId id) {
 
 Tensor output_tensor(const Engine& engine, size_t index) {
   return read_buffer(engine, engine.program->plan.outputs[index].buffer);
-}
-
-Result<std::vector<Tensor>> run_windows(const Engine& engine, const Tensor& windows,
-                                        size_t threads) {
-  const Plan& plan = engine.program->plan;
-  const Shape& shape = plan.buffers[plan.inputs[0].buffer.index()].shape;
-  const int64_t count = windows.rank() == 0 ? 0 : windows.shape()[0];
-  if (windows.dtype() != DType::kFloat32 || windows.rank() == 0 ||
-      (windows.shape() != batched(shape, count))) {
-    Shape one = batched(shape, 1);
-    one.erase(one.begin());
-    return invalid_input("windows", "are " + std::string(graupel::to_string(windows.dtype())) +
-                                        " " + graupel::to_string(windows.shape()) +
-                                        ", expected float32 Nx" + graupel::to_string(one));
-  }
-  std::vector<Tensor> outputs;
-  std::vector<std::byte*> targets;
-  for (const Port& port : plan.outputs) {
-    const Buffer& buffer = plan.buffers[port.buffer.index()];
-    outputs.emplace_back(buffer.dtype, batched(buffer.shape, count));
-    targets.push_back(outputs.back().mutable_bytes());
-  }
-  const size_t workers = std::max<size_t>(
-      1, std::min(threads == 0 ? available_cores() : threads, static_cast<size_t>(count)));
-  std::vector<Engine> engines;
-  for (size_t i = 0; i < workers; ++i) {
-    TRY_ASSIGN(Engine mine, clone(engine));
-    engines.push_back(std::move(mine));
-  }
-  const size_t window_size = static_cast<size_t>(*element_count(shape));
-  const std::span<const float> values = windows.data<float>();
-  parallel_for(
-      static_cast<size_t>(count),
-      [&](size_t index, size_t worker) {
-        Engine& mine = engines[worker];
-        // The size fits, as checked above, and nothing else can fail.
-        static_cast<void>(run(mine, values.subspan(index * window_size, window_size)));
-        for (size_t o = 0; o < targets.size(); ++o) {
-          const std::span<const std::byte> bytes = output_bytes(mine, o);
-          std::memcpy(targets[o] + index * bytes.size(), bytes.data(), bytes.size());
-        }
-      },
-      workers);
-  return outputs;
 }
 
 }  // namespace graupel::run

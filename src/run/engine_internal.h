@@ -49,6 +49,9 @@ struct Program {
   const kernels::KernelTable* kernels = nullptr;
   size_t scratch_bytes = 0;
   size_t packed_bytes = 0;
+  size_t arena_stride = 0;  // bytes from one window of a batch to the next
+  size_t scratch_stride = 0;
+  bool has_shared_steps = false;  // of which a crew takes parts
 };
 
 // What a step sees while it runs.
@@ -73,6 +76,25 @@ struct Frame {
   }
 };
 
+// The windows of a batch.
+struct Frames {
+  const Program& program;
+  std::byte* arena;
+  std::byte* scratch;
+  size_t count = 1;
+
+  Frame operator[](size_t window) const {
+    return {program, arena + window * program.arena_stride,
+            scratch + window * program.scratch_stride};
+  }
+};
+
+// One of `of` equal parts of a step.
+struct StepPart {
+  int32_t index = 0;
+  int32_t of = 1;
+};
+
 // conv_pack.cc
 PackedConv pack_conv(const Plan& plan, const ConvInt8& step, kernels::DotForm form);
 size_t packed_bytes_of(const PackedConv& packed);
@@ -80,7 +102,8 @@ size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
 size_t pool_scratch_bytes(const Window2d& window);
 
 // conv_int8.cc
-void execute(const Frame& frame, const ConvInt8& step, const PackedConv& packed);
+void execute(const Frames& frames, const ConvInt8& step, const PackedConv& packed,
+             const StepPart& part);
 // int8_steps.cc
 void execute(const Frame& frame, const MaxPoolInt8& step);
 void execute(const Frame& frame, const AveragePoolInt8& step);

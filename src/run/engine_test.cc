@@ -3,6 +3,11 @@
 #include "run/engine.h"
 
 #include <gtest/gtest.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -311,15 +316,43 @@ TEST(Engine, LookupsUseOneTablePerChannel) {
 
 TEST(Engine, RunsWithoutAllocating) {
   for (const kernels::Isa isa : kernels::supported_isas()) {
-    Result<Engine> engine = load_engine(sample_plan(), {isa});
+    Result<Engine> engine = load_engine(sample_plan(), {.isa = isa, .batch = 3});
     ASSERT_TRUE(engine.ok()) << engine.error().message();
-    const std::vector<float> window(144, 0.5f);
+    const std::vector<float> windows(size_t{3} * 144, 0.5f);
+    const std::span<const float> window = std::span(windows).first(144);
     const size_t before = allocations;
     bool all_ok = true;
     for (int i = 0; i < 10; ++i) all_ok = all_ok && run(*engine, window).ok();
+    for (int i = 0; i < 10; ++i) all_ok = all_ok && run_batch(*engine, windows, 3).ok();
     EXPECT_EQ(allocations - before, 0u);
     EXPECT_TRUE(all_ok);
   }
+}
+
+// In a process that may only read, write and exit: any other call ends it, a lock that has to wait
+// among them.
+TEST(Engine, RunsWithoutSystemCalls) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer makes system calls of its own";
+#endif
+  Result<Engine> engine = load_engine(sample_plan(), {.batch = 3});
+  ASSERT_TRUE(engine.ok()) << engine.error().message();
+  const std::vector<float> windows(size_t{3} * 144, 0.5f);
+  const std::span<const float> window = std::span(windows).first(144);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) syscall(SYS_exit, 77);
+    bool all_ok = true;
+    for (int i = 0; i < 10; ++i) all_ok = all_ok && run(*engine, window).ok();
+    for (int i = 0; i < 10; ++i) all_ok = all_ok && run_batch(*engine, windows, 3).ok();
+    syscall(SYS_exit, all_ok ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "no seccomp here";
+  ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Engine, WindowsGiveTheSameBytesOnAnyNumberOfThreads) {
