@@ -25,7 +25,7 @@ struct ScriptContext {
 };
 
 // Finds: unknown commands (with near names), layers that do not exist, settings that contradict
-// each other, values outside what published scripts use, an optimisation level the calibration set
+// each other (of the allocator's only as "set-again"), values outside what published scripts use, an optimisation level the calibration set
 // is too small for, a second normalisation.
 std::vector<Finding> check_script(const Script& script, const ScriptContext& context = {});
 
