@@ -96,6 +96,9 @@ Json describe_hef(const hef::Hef& hef) {
   json["hailort"] = is_hailo8         ? hef::oldest_runtime(hef) + " or newer 4.x"
                     : devices.empty() ? "none"
                                       : "5.x (4.23 refuses devices other than Hailo-8 and 8L)";
+  for (const hef::Need& need : hef::needs_of(hef)) {
+    json["needs"][need.what] = fmt::format("HailoRT 4.{}", need.since_minor);
+  }
   json["container"] = fmt::format("version {}, {} verified", hef.header_version, hef.checksum);
   json["file_bytes"] = hef.file_bytes;
   json["configuration_bytes"] = hef.config_bytes;
@@ -242,9 +245,21 @@ Result<std::vector<hef::Finding>> judge_runtime(const hef::Hef& hef, const std::
                         fmt::format("HailoRT {} does not drive Hailo-8 and 8L", version),
                         "install HailoRT " + oldest + " or a newer 4.x"});
   } else if (is_for_hailo8(hef) && given < needed) {
-    findings.push_back({"error", "runtime_too_old", "",
-                        fmt::format("HailoRT {} does not read it, {} does", version, oldest),
-                        "update library, driver and firmware together"});
+    const std::string fix =
+        fmt::format("update library, driver and firmware together to {} or a newer 4.x", oldest);
+    for (const hef::Need& need : hef::needs_of(hef)) {
+      if (given >= std::pair(4, need.since_minor)) continue;
+      findings.push_back(
+          {"error", "runtime_too_old", need.what,
+           fmt::format("HailoRT {} does not have it, it came with 4.{}", version, need.since_minor),
+           fix});
+    }
+    if (findings.empty()) {
+      findings.push_back(
+          {"error", "runtime_too_old", "",
+           fmt::format("HailoRT {} is older than {}, the oldest graupel knows of", version, oldest),
+           fix});
+    }
   } else if (!is_for_hailo8(hef) && given.first < 5) {
     findings.push_back({"error", "runtime_too_old", "",
                         fmt::format("HailoRT {} drives Hailo-8 and 8L only, it is compiled for {}",

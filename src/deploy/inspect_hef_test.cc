@@ -87,6 +87,20 @@ TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
   EXPECT_THAT(ids(*found(3, "4.20.1")), testing::ElementsAre("runtime_too_old"));
   EXPECT_THAT(ids(*found(0, "4.17")), testing::IsEmpty());
   EXPECT_THAT(ids(*found(0, "5.2.0")), testing::ElementsAre("runtime_too_new"));
+  EXPECT_THAT(ids(*found(0, "4.16.2")), testing::ElementsAre("runtime_too_old"));
+  // Each feature that is missing, with the release it came with.
+  hef::WrittenFile file;
+  file.extensions = {13, 26, 27, 28, 31};
+  file.groups = {hef::nms_group_message({}, {})};
+  const std::string bytes = hef::wrap_hef(2, hef::hef_protobuf(file), "c");
+  const Json json = *inspect_hef("x.hef", bytes, {"", "", "4.16.0", ""});
+  std::vector<std::string> missing;
+  for (const Json& finding : json["findings"]) missing.push_back(finding["where"]);
+  EXPECT_THAT(missing, testing::ElementsAre("container version 2", "BATCH_REGISTER_CONFIG",
+                                            "EXTERNAL_RESOURCES"));
+  EXPECT_EQ(json["findings"][2]["message"], "HailoRT 4.16.0 does not have it, it came with 4.21");
+  EXPECT_EQ(json["needs"]["HAILO_NET_FLOW_YOLOV8_NMS"], "HailoRT 4.16");
+  EXPECT_THAT(ids(*inspect_hef("x.hef", bytes, {"", "", "4.21.0", ""})), testing::IsEmpty());
   for (const std::string version : {"four", "4", "4.", "4.20x", "-"}) {
     EXPECT_FALSE(found(2, version).ok()) << version;
   }

@@ -103,8 +103,16 @@ Result<Hef> read_hef(std::string_view bytes);
 std::string arch_name(uint64_t arch);                 // "HAILO8", "HAILO8L", ..., "arch 42"
 std::vector<std::string> devices_for(uint64_t arch);  // "hailo8", "hailo8l", ... that load it
 std::string oldest_runtime(const Hef& hef);           // "4.20": the first HailoRT that reads it
-std::string extension_name(uint64_t extension);       // "DDR", ..., "extension 99"
-std::string utc_text(uint64_t timestamp_ms);          // "2025-09-22 15:34:59 UTC"
+
+// One thing in the file that not every HailoRT has, and the first 4.x that has it.
+struct Need {
+  std::string what;  // "container version 2", "HAILO_NET_FLOW_YOLOV8_NMS"
+  int since_minor = 0;
+};
+std::vector<Need> needs_of(const Hef& hef);  // only what has a source; see names.cc
+
+std::string extension_name(uint64_t extension);  // "DDR", ..., "extension 99"
+std::string utc_text(uint64_t timestamp_ms);     // "2025-09-22 15:34:59 UTC"
 
 // One thing a deployer should act on.
 struct Finding {
