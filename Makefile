@@ -59,7 +59,8 @@ fuzz: setup ## each libFuzzer target for 60 seconds (FUZZ_SECONDS=N)
 	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
 	@tools/fuzz
 
-bench: build ## benchmarks; prints ratios to the peers and to the machine's limit
+bench: build ## benchmarks; ratios to the peers and to the machine's limit; the estimate's score
+	@tools/bench_estimate
 	@build/release/bench/graupel_bench
 	@tools/bench
 

@@ -46,9 +46,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
 void add_inspect(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<Flags>();
   flags->questions.machine_root = "/";
-  CLI::App* verb =
-      add_verb(app, globals, "inspect", "what is in an .onnx, .npy, .npz, .hef, .har or bundle",
-               "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
+  CLI::App* verb = add_verb(
+      app, globals, "inspect", "what is in an .onnx, .npy, .npz, .hef, .har, .alls or bundle",
+      "graupel inspect model.graupel", [&globals, flags] { return run(globals, *flags); });
   verb->add_option("input", flags->input, "the file")->required();
   verb->add_option("--against", flags->questions.against, "a HEF: hold it against this bundle");
   verb->add_option(

@@ -20,9 +20,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kUnfit[] = {"input_mismatch", "output_mismatch",  "input_shape",
-                                       "output_shape",   "input_order",      "output_order",
-                                       "no_streams",     "unknown_extension"};
+constexpr std::string_view kUnfit[] = {"input_mismatch", "output_mismatch",   "input_shape",
+                                       "output_shape",   "input_order",       "output_order",
+                                       "no_streams",     "unknown_extension", "nms_output"};
 
 hailo::Finding as_finding(const hef::Finding& finding) {
   const hailo::Severity severity = finding.severity == "error"     ? hailo::Severity::kError

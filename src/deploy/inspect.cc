@@ -10,6 +10,7 @@
 #include "data/npy.h"
 #include "data/statistics.h"
 #include "deploy/inspect_har.h"
+#include "deploy/inspect_script.h"
 #include "hailo/har.h"
 #include "onnx/onnx.h"
 #include "run/plan.h"
@@ -124,6 +125,7 @@ Result<Json> describe(const std::string& path, const std::string& bytes,
     return inspect_hef(path, bytes, questions);
   }
   if (hailo::looks_like_har(bytes) || path.ends_with(".har")) return inspect_har(bytes);
+  if (path.ends_with(".alls")) return inspect_script(bytes);
   TRY_ASSIGN(const onnx::ModelSummary summary, onnx::summarize_bytes(bytes));
   return describe_model(summary);
 }

@@ -24,6 +24,24 @@ using Json = nlohmann::ordered_json;
 // The shortest number that is this float: 0.0039215325, not its double's 0.003921532537788153.
 double plain(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
 
+Json describe_nms(const hef::Nms& nms) {
+  Json json = {{"computed_on", nms.on_host ? "host" : "device"},
+               {"classes", nms.classes},
+               {"boxes_per_class", nms.boxes_per_class},
+               {"boxes", nms.classes * nms.boxes_per_class}};
+  if (!nms.on_host) return json;
+  json["decoder"] = nms.decoder.empty() ? "unknown" : nms.decoder;
+  if (nms.decoding_only) json["decoding_only"] = true;
+  json["score_threshold"] = nms.score_threshold;
+  json["iou_threshold"] = nms.iou_threshold;
+  if (nms.mask_threshold != 0.0) json["mask_threshold"] = nms.mask_threshold;
+  if (nms.image_height > 0.0) {
+    json["image"] = fmt::format("{}x{} (height x width)", nms.image_height, nms.image_width);
+  }
+  if (nms.background) json["background_removed"] = *nms.background;
+  return json;
+}
+
 Json describe_stream(const hef::Stream& stream) {
   const hef::Quantization& numbers = stream.quantization;
   Json json = {{"name", stream.name}, {"order", stream.host_order}};
@@ -31,9 +49,9 @@ Json describe_stream(const hef::Stream& stream) {
                                            stream.nms->boxes_per_class)
                              : fmt::format("{}x{}x{} (height x width x features)", stream.height,
                                            stream.width, stream.features);
-  json["type"] = stream.element_bytes == 4   ? "float32"
-                 : stream.element_bytes == 2 ? "uint16"
-                                             : "uint8";
+  json["type"] = stream.nms || stream.element_bytes == 4 ? "float32"
+                 : stream.element_bytes == 2             ? "uint16"
+                                                         : "uint8";
   json["frame_bytes"] = stream.frame_bytes();
   json["scale"] = plain(numbers.scale);
   json["zero_point"] = plain(numbers.zero_point);
@@ -41,6 +59,8 @@ Json describe_stream(const hef::Stream& stream) {
   json["device_order"] = stream.device_order;
   json["stream_index"] = stream.stream_index;
   json["context"] = stream.context;
+  if (stream.nms) json["nms"] = describe_nms(*stream.nms);
+  if (!stream.parts.empty()) json["made_of"] = stream.parts;
   if (!stream.original_names.empty()) json["original_names"] = stream.original_names;
   return json;
 }
@@ -57,7 +77,6 @@ Json describe_group(const hef::Group& group) {
     json["bottleneck_fps"] = group.bottleneck_fps;
   }
   json["simulated_latency_ms"] = group.latency_s * 1e3;
-  if (group.fused_layers) json["fused_layers"] = "yes; their parts are listed one by one";
   json["configuration_channels"] = group.config_channels;
   for (const hef::Stream& stream : group.inputs) json["inputs"].push_back(describe_stream(stream));
   for (const hef::Stream& stream : group.outputs)
@@ -77,6 +96,9 @@ Json describe_hef(const hef::Hef& hef) {
   json["hailort"] = is_hailo8         ? hef::oldest_runtime(hef) + " or newer 4.x"
                     : devices.empty() ? "none"
                                       : "5.x (4.23 refuses devices other than Hailo-8 and 8L)";
+  for (const hef::Need& need : hef::needs_of(hef)) {
+    json["needs"][need.what] = fmt::format("HailoRT 4.{}", need.since_minor);
+  }
   json["container"] = fmt::format("version {}, {} verified", hef.header_version, hef.checksum);
   json["file_bytes"] = hef.file_bytes;
   json["configuration_bytes"] = hef.config_bytes;
@@ -223,9 +245,21 @@ Result<std::vector<hef::Finding>> judge_runtime(const hef::Hef& hef, const std::
                         fmt::format("HailoRT {} does not drive Hailo-8 and 8L", version),
                         "install HailoRT " + oldest + " or a newer 4.x"});
   } else if (is_for_hailo8(hef) && given < needed) {
-    findings.push_back({"error", "runtime_too_old", "",
-                        fmt::format("HailoRT {} does not read it, {} does", version, oldest),
-                        "update library, driver and firmware together"});
+    const std::string fix =
+        fmt::format("update library, driver and firmware together to {} or a newer 4.x", oldest);
+    for (const hef::Need& need : hef::needs_of(hef)) {
+      if (given >= std::pair(4, need.since_minor)) continue;
+      findings.push_back(
+          {"error", "runtime_too_old", need.what,
+           fmt::format("HailoRT {} does not have it, it came with 4.{}", version, need.since_minor),
+           fix});
+    }
+    if (findings.empty()) {
+      findings.push_back(
+          {"error", "runtime_too_old", "",
+           fmt::format("HailoRT {} is older than {}, the oldest graupel knows of", version, oldest),
+           fix});
+    }
   } else if (!is_for_hailo8(hef) && given.first < 5) {
     findings.push_back({"error", "runtime_too_old", "",
                         fmt::format("HailoRT {} drives Hailo-8 and 8L only, it is compiled for {}",
@@ -263,6 +297,8 @@ Result<hef::Promise> promise_of(const bundle::Bundle& bundle, const std::string&
   for (const ir::ValueId output : graph.outputs) {
     promise.outputs.push_back(promised_by(graph.value(output)));
     promise.outputs.back().nodes = nodes_at(graph, output, hef::Direction::kOutput);
+    const auto range = ranges.find(graph.value(output).name);
+    if (range != ranges.end()) promise.outputs.back().range = range->second;
   }
   return promise;
 }

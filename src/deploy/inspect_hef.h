@@ -20,7 +20,7 @@ struct HefQuestions {
   std::string machine_root;
 };
 
-// What the bundle's device part promises: shapes, input ranges (of optimize), names of its first
+// What the bundle's device part promises: shapes, ranges (of optimize), names of its first
 // and last nodes. `source` names the bundle in messages. Errors: kInvalidInput if it has no device
 // part, kCorrupt if that cannot be read.
 Result<hef::Promise> promise_of(const bundle::Bundle& bundle, const std::string& source);

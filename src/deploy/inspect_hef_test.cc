@@ -47,6 +47,29 @@ TEST(InspectHef, ComparesWithMetadataBesideIt) {
   EXPECT_EQ((*right)["loads_on"], Json({"hailo8"}));
 }
 
+TEST(InspectHef, ShowsNmsAsTheOneOutputItIs) {
+  hef::WrittenFile file;
+  file.extensions = {13, 26, 27};
+  file.groups = {hef::nms_group_message({}, {})};
+  const std::string bytes = hef::wrap_hef(2, hef::hef_protobuf(file), "c");
+  const Result<Json> json = inspect_hef("x.hef", bytes, {});
+  ASSERT_TRUE(json.ok()) << json.error().message();
+  const Json& outputs = (*json)["groups"][0]["outputs"];
+  ASSERT_EQ(outputs.size(), 2u);
+  EXPECT_EQ(outputs[0]["order"], "HAILO NMS BY CLASS");
+  EXPECT_EQ(outputs[0]["shape"], "80 classes, 100 boxes per class");
+  EXPECT_EQ(outputs[0]["type"], "float32");
+  EXPECT_EQ(outputs[0]["frame_bytes"], 80 * (1 + 5 * 100) * 4);
+  EXPECT_EQ(outputs[0]["made_of"], Json({"net/boxes", "net/scores"}));
+  const Json& nms = outputs[0]["nms"];
+  EXPECT_EQ(nms["computed_on"], "host");
+  EXPECT_EQ(nms["decoder"], "yolov8");
+  EXPECT_EQ(nms["score_threshold"], 0.2);
+  EXPECT_EQ(nms["iou_threshold"], 0.7);
+  EXPECT_EQ(nms["boxes"], 8000);
+  EXPECT_THAT(ids(*json), testing::IsEmpty());
+}
+
 TEST(InspectHef, SaysWhichDeviceDoesNotLoadIt) {
   const std::string bytes = hef::sample_hef(2, {}, output(5));
   EXPECT_THAT(ids(*inspect_hef("/nowhere/x.hef", bytes, {"", "hailo8l", "", ""})),
@@ -64,6 +87,20 @@ TEST(InspectHef, SaysWhichRuntimeDoesNotReadIt) {
   EXPECT_THAT(ids(*found(3, "4.20.1")), testing::ElementsAre("runtime_too_old"));
   EXPECT_THAT(ids(*found(0, "4.17")), testing::IsEmpty());
   EXPECT_THAT(ids(*found(0, "5.2.0")), testing::ElementsAre("runtime_too_new"));
+  EXPECT_THAT(ids(*found(0, "4.16.2")), testing::ElementsAre("runtime_too_old"));
+  // Each feature that is missing, with the release it came with.
+  hef::WrittenFile file;
+  file.extensions = {13, 26, 27, 28, 31};
+  file.groups = {hef::nms_group_message({}, {})};
+  const std::string bytes = hef::wrap_hef(2, hef::hef_protobuf(file), "c");
+  const Json json = *inspect_hef("x.hef", bytes, {"", "", "4.16.0", ""});
+  std::vector<std::string> missing;
+  for (const Json& finding : json["findings"]) missing.push_back(finding["where"]);
+  EXPECT_THAT(missing, testing::ElementsAre("container version 2", "BATCH_REGISTER_CONFIG",
+                                            "EXTERNAL_RESOURCES"));
+  EXPECT_EQ(json["findings"][2]["message"], "HailoRT 4.16.0 does not have it, it came with 4.21");
+  EXPECT_EQ(json["needs"]["HAILO_NET_FLOW_YOLOV8_NMS"], "HailoRT 4.16");
+  EXPECT_THAT(ids(*inspect_hef("x.hef", bytes, {"", "", "4.21.0", ""})), testing::IsEmpty());
   for (const std::string version : {"four", "4", "4.", "4.20x", "-"}) {
     EXPECT_FALSE(found(2, version).ok()) << version;
   }

@@ -40,6 +40,21 @@ TEST(Inspect, Model) {
   EXPECT_GE((*json)["operators"]["Conv"], 3);
 }
 
+TEST(Inspect, ModelScript) {
+  const std::string path =
+      file("script.alls", "# one\nperformance_param(fps=100)\nfrobnicate(x)\n");
+  const Result<Json> json = inspect(path);
+  ASSERT_TRUE(json.ok()) << json.error().message();
+  EXPECT_EQ((*json)["kind"], "alls");
+  EXPECT_EQ((*json)["statements"], 2);
+  EXPECT_EQ((*json)["commands"]["performance_param"], 1);
+  EXPECT_EQ((*json)["written_back"], "byte for byte");
+  EXPECT_EQ((*json)["findings"][0]["id"], "unknown-command");
+  EXPECT_TRUE(write_file_atomic(path, "performance_param(fps=\n").ok());
+  EXPECT_FALSE(inspect(path).ok());
+  std::filesystem::remove(path);
+}
+
 TEST(Inspect, ArraysWithStatistics) {
   const Tensor windows = Tensor::of<float>({2, 2, 2}, {1, 3, 10, 10, 1, 3, 10, 10});
   const Result<Json> json = inspect_bytes(data::format_npy(windows));

@@ -38,6 +38,7 @@ constexpr std::array kCommands = {
     Command{"change_output_activation", 0, false, true},
     Command{"logits_layer"},
     Command{"set_seed", 0, true},
+    Command{"set_input_mask_to_softmax"},
     // quantisation
     Command{"model_optimization_flavor", 0, true, true},
     Command{"model_optimization_config", 0, true, true, "layers"},
@@ -76,7 +77,13 @@ constexpr std::array kCommands = {
     Command{"context"},
     Command{"place"},
     Command{"network_group"},
+    Command{"output_layer", 1},
+    Command{"spatial_reshape_flow_params", 0, true},
 };
+
+// Published scripts set these as a whole, and further down some of it anew.
+constexpr std::string_view kLayered[] = {"allocator_param", "context_switch_param",
+                                         "resources_param", "compilation_param"};
 
 const Command* find_command(std::string_view name) {
   for (const Command& command : kCommands) {
@@ -107,6 +114,12 @@ std::string near_command(std::string_view name) {
     if (edits(command.name, name, 2) <= 2) return std::string(command.name);
   }
   return "";
+}
+
+// SPLIT_WIDTH and the like stand where layers do, which are never in capitals alone.
+bool is_constant(std::string_view word) {
+  return std::none_of(word.begin(), word.end(),
+                      [](char c) { return (c >= 'a' && c <= 'z') || c == '/'; });
 }
 
 std::string_view last_part(std::string_view name) { return name.substr(name.rfind('/') + 1); }
@@ -238,7 +251,7 @@ class Judge {
 
   void layers_of(const Value& value, const Command& command) {
     for (const Value& item : value.items) layers_of(item, command);
-    if (value.kind == ValueKind::kWord) layer(value.text, command);
+    if (value.kind == ValueKind::kWord && !is_constant(value.text)) layer(value.text, command);
     if (value.kind == ValueKind::kGlob && context_.layers) {
       const std::string pattern = value.text.substr(1, value.text.size() - 2);
       const auto matches = [&](const auto& name) { return glob_matches(last_part(pattern), name); };
@@ -281,7 +294,10 @@ class Judge {
       const auto [found, is_new] =
           set_.try_emplace(subject + " " + argument.key, std::pair(value, where_));
       if (is_new || found->second.first == value) continue;
-      add(Severity::kWarning, "contradiction",
+      const bool is_layered = std::find(std::begin(kLayered), std::end(kLayered),
+                                        statement.command) != std::end(kLayered);
+      add(is_layered ? Severity::kInfo : Severity::kWarning,
+          is_layered ? "set-again" : "contradiction",
           fmt::format("sets {} of {} to {}, but {} set it to {}", argument.key, statement.command,
                       value, found->second.second, found->second.first),
           "keep one; which of the two holds is not documented");

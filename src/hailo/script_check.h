@@ -25,8 +25,8 @@ struct ScriptContext {
 };
 
 // Finds: unknown commands (with near names), layers that do not exist, settings that contradict
-// each other, values outside what published scripts use, an optimisation level the calibration set
-// is too small for, a second normalisation.
+// each other (of the allocator's only as "set-again"), values outside what published scripts use,
+// an optimisation level the calibration set is too small for, a second normalisation.
 std::vector<Finding> check_script(const Script& script, const ScriptContext& context = {});
 
 bool is_known_command(std::string_view command);

@@ -46,6 +46,37 @@ allocator_param(automatic_reshapes=enabled)
 performance_param(compiler_optimization_level=max)
 nms_postprocess("x.json", meta_arch=yolov8, engine=cpu)
 optimize_buffers()
+allocator_param(seed=3)
+set_input_mask_to_softmax()
+spatial_reshape_flow_params(buffer_size_factor=2.5)
+out_a = output_layer(conv4, offdevice_layer=nms_postprocess)
+{ matmul1: [matmul1_fs, matmul1_d0], matmul2: [matmul2_d0] } = defuse_block(matmul1, matmul2)
+change_output_activation(sigmoid)
+nms_postprocess("y.json", yolov5)
+reshape, yuv1 = input_conversion(input_layer1, nv12_to_rgb, emulator_support = True)
+reshape_x = input_conversion(input_layer1, tf_rgbx_to_hailo_rgb, emulator_support=True)
+small = resize_input([72, 128], input_layer1)
+yuv2 = yuv_to_rgb()
+first, second = normalization([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], input_layer2)
+pre_quantization_optimization(se_optimization, method=tse, mode=sequential, count=6)
+pre_quantization_optimization(layer_norm_decomposition, bit_decomposition_mode=uniform_precision)
+pre_quantization_optimization(matmul_correction, layers={matmul*}, correction_type=zp_comp_block)
+post_quantization_optimization(adaround, policy=enabled, epochs=100)
+post_quantization_optimization(finetune, policy=enabled, loss_types=[l2rel, l2],
+                               loss_layer_names=[conv3, bbox_decoder1])
+quantization_param({conv*}, precision_mode=a16_w16)
+quantization_param(conv1, precision_mode=a8_w8)
+buffers(conv1, conv2, 0, PARTIAL_ROW)
+buffers(conv2, conv3, 12, 12, FULL_ROW)
+buffers(conv3, conv4, 18)
+split1 = shape_splitter(SPLIT_WIDTH, conv4, [conv4_sd0, conv4_sd1])
+group = bucket([input_layer1, ew_add1])
+r = format_conversion(conv3, conv4, conv5, spatial_reshape, 5, 8, collapse=True,
+                      input_windows=[1, 3, 1], output_windows=[3, 1, 1])
+context_0 = context([conv1, conv2])
+place(2, [concat6, conv2])
+hef_param(enable_ko=enabled, strict_runtime_versioning=False)
+performance_param(optimize_for_batch=1)
 )"),
               IsEmpty());
 }
@@ -65,6 +96,9 @@ TEST(ScriptCheck, LayersOfTheParsedNetwork) {
   EXPECT_THAT(judged("quantization_param([net/conv1, fc1], precision_mode=a8_w4)\n"
                      "quantization_param({conv[1-2]}, precision_mode=a8_w8)\n"
                      "conv2_d0, conv2_d1 = defuse(conv2, 2)\n"
+                     "{conv1: [conv1_fs, conv1_d0]} = defuse_block(conv1, conv2)\n"
+                     "buffers(conv1_fs, conv1_d0, 1, FULL_ROW)\n"
+                     "ws = shape_splitter(SPLIT_WIDTH, conv2, [conv2_d0, conv2_d1])\n"
                      "compilation_param(conv2_d0, number_of_subclusters=4)",
                      context),
               IsEmpty());
@@ -104,6 +138,12 @@ TEST(ScriptCheck, Contradictions) {
                  "quantization_param(conv1, precision_mode=a8_w8)")
                 .id,
             "contradiction");
+  // The allocator's settings are published in layers.
+  const Finding again = only(
+      "context_switch_param(mode=allowed, max_utilization=1.0)\n"
+      "context_switch_param(max_utilization=0.5)");
+  EXPECT_EQ(again.id, "set-again");
+  EXPECT_EQ(again.severity, Severity::kInfo);
   EXPECT_EQ(only("model_optimization_flavor(optimization_level=0, compression_level=2)").id,
             "contradiction");
   EXPECT_EQ(only("n = normalization([0.0], [1.0])\nm = normalization([0.0], [1.0])").id,

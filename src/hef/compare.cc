@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "hef/hef.h"
@@ -21,6 +22,21 @@ struct Side {
 };
 
 uint64_t values_of(const Stream& stream) { return stream.height * stream.width * stream.features; }
+
+// Boxes where values were promised: nothing else can be compared.
+bool compare_nms(const Side& side, std::vector<Finding>& findings) {
+  const auto boxes = std::find_if(side.found.begin(), side.found.end(),
+                                  [](const Stream& stream) { return stream.nms.has_value(); });
+  if (boxes == side.found.end()) return true;
+  findings.push_back(
+      {"error", "nms_output", boxes->name,
+       fmt::format("it gives boxes after NMS ({} classes, {} per class), {} promises {} {}(s) of "
+                   "plain values",
+                   boxes->nms->classes, boxes->nms->boxes_per_class, side.source,
+                   side.promised.size(), side.name),
+       "compile without nms_postprocess in the model script"});
+  return false;
+}
 
 // Number of streams and of values in each. False if nothing more can be compared.
 bool compare_sizes(const Side& side, std::vector<Finding>& findings) {
@@ -45,7 +61,7 @@ bool compare_sizes(const Side& side, std::vector<Finding>& findings) {
 void compare_shape(const Side& side, const Stream& stream, const PromisedStream& promised,
                    std::vector<Finding>& findings) {
   const std::vector<uint64_t> found = {stream.height, stream.width, stream.features};
-  if (promised.shape.empty() || promised.shape == found || stream.nms) return;
+  if (promised.shape.empty() || promised.shape == found) return;
   findings.push_back(
       {"error", fmt::format("{}_shape", side.name), stream.name,
        fmt::format("it is {} (height x width x features), {} promises {}: the values would be in "
@@ -84,25 +100,56 @@ void compare_nodes(const Side& side, size_t index, std::vector<Finding>& finding
        "give the compiler the bundle's device part and end nodes"});
 }
 
-// What is fed is clipped at the limits; what comes out cannot go beyond them.
+// What a stream holds: the limits it was calibrated to, or else all its numbers.
+std::pair<double, double> range_of(const Stream& stream) {
+  const Quantization& numbers = stream.quantization;
+  if (numbers.limit_high > numbers.limit_low) return {numbers.limit_low, numbers.limit_high};
+  const double most = stream.element_bytes == 2 ? 65535.0 : 255.0;
+  return {-static_cast<double>(numbers.zero_point) * numbers.scale,
+          (most - numbers.zero_point) * numbers.scale};
+}
+
+// A bit of 8 is lost where the range is twice as wide as the values need.
+constexpr double kTooWide = 2.0;
+
+// What is fed is clipped at the limits; what comes out cannot go beyond them; and where both are
+// far apart, few of the 256 numbers are used.
 void compare_range(const Side& side, const Stream& stream, const PromisedStream& promised,
                    std::vector<Finding>& findings) {
-  const Quantization& numbers = stream.quantization;
-  if (!promised.range || stream.direction != Direction::kInput) return;
+  if (!promised.range || !(stream.quantization.scale > 0.0f)) return;
   const auto [low, high] = *promised.range;
+  const auto [hef_low, hef_high] = range_of(stream);
+  const bool input = stream.direction == Direction::kInput;
   // Two calibrations rarely choose the same range; a twentieth of it is no mistake.
-  const double slack = 0.05 * (high - low) + static_cast<double>(numbers.scale);
-  if (low >= numbers.limit_low - slack && high <= numbers.limit_high + slack) return;
-  findings.push_back(
-      {"error", "input_clips", stream.name,
-       fmt::format("{} feeds {:.4g} to {:.4g}, its limits are {:.4g} to {:.4g}: what lies outside "
-                   "is clipped",
-                   side.source, low, high, numbers.limit_low, numbers.limit_high),
-       "calibrate on the bundle's own windows and compile again"});
+  const double slack = 0.05 * (high - low) + static_cast<double>(stream.quantization.scale);
+  if (low < hef_low - slack || high > hef_high + slack) {
+    findings.push_back(
+        {input ? "error" : "warning", fmt::format("{}_clips", side.name), stream.name,
+         input
+             ? fmt::format("{} feeds {:.4g} to {:.4g}, its limits are {:.4g} to {:.4g}: what lies "
+                           "outside is clipped",
+                           side.source, low, high, hef_low, hef_high)
+             : fmt::format("the INT8 plan of {} keeps {:.4g} to {:.4g}, its limits are {:.4g} to "
+                           "{:.4g}: what lies outside is clipped",
+                           side.source, low, high, hef_low, hef_high),
+         "calibrate on the bundle's own windows and compile again"});
+  }
+  const double ratio = (hef_high - hef_low) / (high - low);
+  if (stream.element_bytes == 1 && high > low && ratio > kTooWide) {
+    findings.push_back(
+        {"warning", fmt::format("{}_coarse", side.name), stream.name,
+         fmt::format(
+             "its limits are {:.4g} to {:.4g}, {:.1f} times as wide as the {:.4g} to {:.4g} "
+             "of {}: {:.1f} of its 8 bits are lost",
+             hef_low, hef_high, ratio, low, high, side.source, std::log2(ratio)),
+         "calibrate on the bundle's own windows (outliers widen the range), or give the layer "
+         "precision_mode=a16_w16, and compile again"});
+  }
 }
 
 void compare_side(const Side& side, std::vector<Finding>& findings) {
-  if (side.promised.empty() || !compare_sizes(side, findings)) return;
+  if (side.promised.empty() || !compare_nms(side, findings) || !compare_sizes(side, findings))
+    return;
   for (size_t i = 0; i < std::min(side.found.size(), side.promised.size()); ++i) {
     compare_nodes(side, i, findings);
     compare_shape(side, side.found[i], side.promised[i], findings);

@@ -15,23 +15,15 @@
 #include <utility>
 
 #include "hef/container.h"
+#include "hef/host_op.h"
+#include "hef/message.h"
 #include "hef/wire.h"
 
 namespace graupel::hef {
 namespace {
 
 constexpr int kMaxMuxDepth = 16;
-constexpr size_t kMaxNameBytes = 1024;
-constexpr size_t kMaxValues = 65536;  // per-feature scales of one stream, and list entries
 constexpr uint64_t kHailo8L = 3;
-
-Error broken(std::string_view what) {
-  return corrupt(std::string(what),
-                 "is no protobuf message; the file was not made by the compiler "
-                 "or is damaged");
-}
-
-std::string name_of(std::string_view bytes) { return std::string(bytes.substr(0, kMaxNameBytes)); }
 
 // The parts a group has, in both forms and once per partial group.
 struct Core {
@@ -39,7 +31,8 @@ struct Core {
   double fps = 0.0, latency_s = 0.0;
   uint64_t config_channels = 0;
   uint64_t layout = 0;  // of a partial group: the bitmap of its clusters
-  bool transposed = false, fused = false;
+  bool transposed = false;
+  std::vector<FusedLayer> fused;
   std::vector<std::string_view> contexts;
   std::vector<std::string> output_order, networks;
   std::vector<Core> partials;
@@ -59,12 +52,19 @@ Result<void> read_metadata(std::string_view message, Core& core) {
 
 Result<void> read_fused(std::string_view message, Core& core) {
   Fields fields(message);
+  bool has_fused = false;
   std::vector<std::string> order;
+  std::vector<FusedLayer> fused;
   for (Field field; fields.next(field);) {
-    if (field.number == 1) core.fused = field.value != 0;
+    if (field.number == 1) has_fused = field.value != 0;
     if (field.number == 2 && order.size() < kMaxValues) order.push_back(name_of(field.bytes));
+    if (field.number == 3 && fused.size() < kMaxStreams) {
+      TRY_ASSIGN(FusedLayer layer, read_fused_layer(field.bytes));
+      fused.push_back(std::move(layer));
+    }
   }
-  if (core.fused && !order.empty()) core.output_order = std::move(order);
+  if (has_fused && !order.empty()) core.output_order = std::move(order);
+  if (has_fused) core.fused = std::move(fused);
   return fields.broken() ? Result<void>(broken("fused layers")) : ok();
 }
 
@@ -121,7 +121,7 @@ constexpr std::array<std::string_view, 17> kOrders = {
 
 std::string host_order(std::string_view device) {
   if (device == "NHCW" || device == "RGB888") return "NHWC";
-  if (device == "NMS") return "NMS BY CLASS";
+  if (device == "NMS") return "HAILO NMS BY CLASS";
   if (device == "YYUV") return "NV12";
   if (device == "YYVU") return "NV21";
   if (device == "YYYYUV") return "I420";
@@ -155,17 +155,6 @@ Result<Quantization> read_numeric(std::string_view message) {
   }
   if (fields.broken()) return broken("quantisation");
   return numbers;
-}
-
-Result<Nms> read_nms_info(std::string_view message) {
-  Nms nms;
-  Fields fields(message);
-  for (Field field; fields.next(field);) {
-    if (field.number == 2) nms.classes = field.value;
-    if (field.number == 3) nms.boxes_per_class = field.value;
-  }
-  if (fields.broken()) return broken("NMS");
-  return nms;
 }
 
 Result<void> read_base(std::string_view message, Stream& stream) {
@@ -342,73 +331,6 @@ Result<void> read_contexts(const Core& core, Group& group) {
 
 // ---- groups ----
 
-struct Pad {
-  uint64_t index = 0;
-  std::string name;
-};
-
-// A host operation of a net-flow group: it hides the outputs that feed it behind one of its own.
-struct HostOp {
-  std::vector<Pad> inputs, outputs;
-  Nms nms;
-  bool is_nms = false;
-};
-
-Result<Pad> read_pad(std::string_view message) {
-  Pad pad;
-  Fields fields(message);
-  for (Field field; fields.next(field);) {
-    if (field.number == 1) pad.index = field.value;
-    if (field.number == 2) pad.name = name_of(field.bytes);
-  }
-  if (fields.broken()) return broken("pad");
-  return pad;
-}
-
-Result<HostOp> read_host_op(std::string_view message) {
-  HostOp op;
-  Fields fields(message);
-  for (Field field; fields.next(field);) {
-    if ((field.number == 2 || field.number == 3) && op.inputs.size() < kMaxStreams) {
-      TRY_ASSIGN(Pad pad, read_pad(field.bytes));
-      (field.number == 2 ? op.inputs : op.outputs).push_back(std::move(pad));
-    }
-    if (field.number != 5) continue;
-    op.is_nms = true;
-    Fields inner(field.bytes);
-    for (Field part; inner.next(part);) {
-      if (part.number == 3) op.nms.boxes_per_class = part.value;
-      if (part.number == 4) op.nms.classes = part.value;
-    }
-    if (inner.broken()) return broken("NMS operation");
-  }
-  if (fields.broken()) return broken("operation");
-  return op;
-}
-
-void apply_host_op(const HostOp& op, const std::map<uint64_t, uint64_t>& source_of, Group& group) {
-  std::set<uint64_t> hidden;
-  for (const Pad& pad : op.inputs) {
-    if (const auto source = source_of.find(pad.index); source != source_of.end()) {
-      hidden.insert(source->second);
-    }
-  }
-  const size_t before = group.outputs.size();
-  std::erase_if(group.outputs, [&](const Stream& stream) {
-    return stream.pad_index && hidden.contains(*stream.pad_index);
-  });
-  if (op.outputs.empty() || group.outputs.size() == before) return;
-  Stream stream;
-  stream.name = op.outputs.front().name;
-  stream.direction = Direction::kOutput;
-  stream.pad_index = op.outputs.front().index;
-  stream.device_order = stream.host_order = op.is_nms ? "NMS BY CLASS" : "NC";
-  stream.quantization.scale = 1.0f;
-  stream.element_bytes = 4;
-  if (op.is_nms) stream.nms = op.nms;
-  group.outputs.push_back(std::move(stream));
-}
-
 void sort_outputs(const std::vector<std::string>& order, Group& group) {
   const auto rank = [&](const Stream& stream) {
     return std::find(order.begin(), order.end(), stream.name) - order.begin();
@@ -457,12 +379,12 @@ Result<Group> read_group(std::string_view message) {
   group.bottleneck_fps = used.fps;
   group.latency_s = used.latency_s;
   group.config_channels = used.config_channels;
-  group.fused_layers = used.fused;
   // As the runtime does: streams are those of the layout with the smallest bitmap.
   const auto smallest =
       std::min_element(core.partials.begin(), core.partials.end(),
                        [](const Core& a, const Core& b) { return a.layout < b.layout; });
   TRY(read_contexts(smallest == core.partials.end() ? core : *smallest, group));
+  for (const FusedLayer& fused : used.fused) apply_fused_layer(fused, group);
   for (const HostOp& op : host_ops) apply_host_op(op, source_of, group);
   sort_outputs(core.output_order.empty() ? used.output_order : core.output_order, group);
   return group;
@@ -492,7 +414,8 @@ Result<void> read_extension(std::string_view message, std::vector<uint64_t>& lis
 }  // namespace
 
 uint64_t Stream::frame_bytes() const {
-  if (nms) return nms->classes * (1 + 5 * nms->boxes_per_class) * 4;
+  if (nms && nms->decoder == "yolov5_seg") return 2 + 38 * nms->classes * nms->boxes_per_class;
+  if (nms && !nms->decoding_only) return nms->classes * (1 + 5 * nms->boxes_per_class) * 4;
   return height * width * features * element_bytes;
 }
 

@@ -31,8 +31,18 @@ struct Quantization {
   bool operator==(const Quantization&) const = default;
 };
 
+// Boxes after non-maximum suppression: one output, whatever it is made of.
 struct Nms {
-  uint64_t classes = 0, boxes_per_class = 0;
+  uint64_t classes = 0, boxes_per_class = 0;  // without the background, if that is removed
+  bool on_host = false;                       // else the device computes it
+  // What follows is known of an operation on the host only.
+  std::string decoder;  // "yolov5", "yolox", "ssd", "iou", "yolov5_seg", "yolov8"; empty: unknown
+  bool decoding_only = false;  // boxes are decoded, not suppressed
+  double score_threshold = 0.0, iou_threshold = 0.0, mask_threshold = 0.0;
+  double image_height = 0.0, image_width = 0.0;
+  uint64_t layers = 0;                 // of the network that are decoded
+  std::optional<uint64_t> background;  // the class that is removed
+  std::string fused_as;                // of a part: the output it belongs to
 
   bool operator==(const Nms&) const = default;
 };
@@ -53,10 +63,12 @@ struct Stream {
   Quantization quantization;
   std::vector<std::string> original_names;  // of the nodes in the network it was compiled from
   std::optional<Nms> nms;
+  std::vector<std::string> parts;  // the device's outputs that the runtime makes it of
   bool transposed = false;
   std::optional<uint64_t> pad_index;
 
-  uint64_t frame_bytes() const;  // of the application, in the stored type
+  // Of the application, in the stored type. NMS: the largest frame; with masks without the masks.
+  uint64_t frame_bytes() const;
   bool operator==(const Stream&) const = default;
 };
 
@@ -70,7 +82,6 @@ struct Group {
   double latency_s = 0.0;       // simulated by the compiler
   uint64_t config_channels = 0;
   std::vector<Stream> inputs, outputs;  // outputs in the order the runtime gives them
-  bool fused_layers = false;
 };
 
 struct Hef {
@@ -92,8 +103,16 @@ Result<Hef> read_hef(std::string_view bytes);
 std::string arch_name(uint64_t arch);                 // "HAILO8", "HAILO8L", ..., "arch 42"
 std::vector<std::string> devices_for(uint64_t arch);  // "hailo8", "hailo8l", ... that load it
 std::string oldest_runtime(const Hef& hef);           // "4.20": the first HailoRT that reads it
-std::string extension_name(uint64_t extension);       // "DDR", ..., "extension 99"
-std::string utc_text(uint64_t timestamp_ms);          // "2025-09-22 15:34:59 UTC"
+
+// One thing in the file that not every HailoRT has, and the first 4.x that has it.
+struct Need {
+  std::string what;  // "container version 2", "HAILO_NET_FLOW_YOLOV8_NMS"
+  int since_minor = 0;
+};
+std::vector<Need> needs_of(const Hef& hef);  // only what has a source; see names.cc
+
+std::string extension_name(uint64_t extension);  // "DDR", ..., "extension 99"
+std::string utc_text(uint64_t timestamp_ms);     // "2025-09-22 15:34:59 UTC"
 
 // One thing a deployer should act on.
 struct Finding {
@@ -112,7 +131,7 @@ struct PromisedStream {
   // Height, width, features as the device has them; empty: only the number is promised.
   std::vector<uint64_t> shape;
   std::vector<std::string> nodes;  // that read the input or make the output; empty: not promised
-  // What the application will write or wants to read; not known otherwise.
+  // What the application writes, or of an output what its own INT8 plan keeps; empty: not known.
   std::optional<std::pair<double, double>> range;
 };
 struct Promise {

@@ -123,38 +123,116 @@ TEST(Hef, AStreamIndexNoRuntimeTakesIsRefused) {
               HasSubstr("stream index 256"));
 }
 
-TEST(Hef, ANmsOperationHidesTheOutputsItReads) {
-  WrittenStream boxes = output_stream(), scores = output_stream(), other = output_stream();
-  boxes.name = "net/boxes";
-  boxes.pad_index = 1;
-  scores.name = "net/scores";
-  scores.pad_index = 2;
-  other.name = "net/other";
-  other.pad_index = 3;
-  const Message core = group_message(
-      "net", {{edge_message({}), edge_message(boxes), edge_message(scores), edge_message(other)}});
-  const Message nms = Message()
-                          .text(1, "nms")
-                          .message(2, Message().number(1, 11).text(2, "in0"))
-                          .message(2, Message().number(1, 12).text(2, "in1"))
-                          .message(3, Message().number(1, 13).text(2, "net/yolo_nms"))
-                          .message(5, Message().real64(1, 0.2).number(3, 100).number(4, 80));
-  Message group;
-  group.text(4, "net/yolo_nms").text(4, "net/other");
-  group.message(8, Message().text(1, "core").message(4, core)).message(8, nms);
-  group.message(9, Message().number(1, 1).number(2, 11));
-  group.message(9, Message().number(1, 2).number(2, 12));
+Hef nms_hef(const WrittenNmsOp& nms) {
   WrittenFile file;
-  file.extensions = {13, 14, 26};
-  file.groups = {group};
+  file.extensions = {13, 14, 26, 27};
+  file.groups = {nms_group_message({}, nms)};
   const Result<Hef> hef = read_hef(wrap_hef(3, hef_protobuf(file), "c"));
+  EXPECT_TRUE(hef.ok()) << hef.error().message();
+  return hef.ok() ? *hef : Hef{};
+}
+
+TEST(Hef, ANmsOperationHidesTheOutputsItReads) {
+  const Hef hef = nms_hef({});
+  ASSERT_EQ(hef.groups[0].outputs.size(), 2u);
+  EXPECT_TRUE(hef.groups[0].net_flow);
+  const Stream& boxes = hef.groups[0].outputs[0];
+  EXPECT_EQ(boxes.name, "net/nms_postprocess");
+  EXPECT_EQ(boxes.host_order, "HAILO NMS BY CLASS");
+  EXPECT_EQ(boxes.frame_bytes(), 80u * (1 + 5 * 100) * 4);
+  EXPECT_THAT(boxes.parts, ElementsAre("net/boxes", "net/scores"));
+  ASSERT_TRUE(boxes.nms.has_value());
+  EXPECT_TRUE(boxes.nms->on_host);
+  EXPECT_EQ(boxes.nms->decoder, "yolov8");
+  EXPECT_EQ(boxes.nms->classes, 80u);
+  EXPECT_EQ(boxes.nms->boxes_per_class, 100u);
+  EXPECT_EQ(boxes.nms->score_threshold, 0.2);
+  EXPECT_EQ(boxes.nms->iou_threshold, 0.7);
+  EXPECT_EQ(boxes.nms->image_height, 640.0);
+  EXPECT_EQ(boxes.nms->image_width, 480.0);
+  EXPECT_EQ(boxes.nms->layers, 3u);
+  EXPECT_EQ(hef.groups[0].outputs[1].name, "net/other");
+  EXPECT_THAT(judge_hef(hef), testing::IsEmpty());
+}
+
+TEST(Hef, EveryDecoderOfNmsIsNamed) {
+  struct Case {
+    uint32_t field, list;
+    std::string name;
+  };
+  for (const Case& kind : std::vector<Case>{{7, 4, "yolov5"},
+                                            {8, 3, "yolox"},
+                                            {9, 9, "ssd"},
+                                            {10, 0, "iou"},
+                                            {11, 3, "yolov5_seg"},
+                                            {12, 4, "yolov8"}}) {
+    WrittenNmsOp nms;
+    nms.decoder = kind.field;
+    nms.decoder_list = kind.list;
+    const Hef hef = nms_hef(nms);
+    EXPECT_EQ(hef.groups[0].outputs[0].nms->decoder, kind.name);
+    EXPECT_EQ(hef.groups[0].outputs[0].nms->layers, kind.list == 0 ? 0u : 3u);
+    EXPECT_THAT(judge_hef(hef), testing::IsEmpty()) << kind.name;
+  }
+}
+
+TEST(Hef, OddNmsIsFound) {
+  const auto found = [](const auto& change) {
+    WrittenNmsOp nms;
+    change(nms);
+    return ids(judge_hef(nms_hef(nms)));
+  };
+  EXPECT_THAT(found([](auto& nms) { nms.score_threshold = 0.0; }), ElementsAre("nms_threshold"));
+  EXPECT_THAT(found([](auto& nms) { nms.score_threshold = 20.0; }), ElementsAre("nms_threshold"));
+  EXPECT_THAT(found([](auto& nms) { nms.iou_threshold = -1.0; }), ElementsAre("nms_threshold"));
+  EXPECT_THAT(found([](auto& nms) { nms.iou_threshold = 1.0; }), testing::IsEmpty());
+  EXPECT_THAT(found([](auto& nms) { nms.classes = 0; }), ElementsAre("nms_empty"));
+  EXPECT_THAT(found([](auto& nms) { nms.boxes_per_class = 0; }), ElementsAre("nms_empty"));
+  EXPECT_THAT(found([](auto& nms) { nms.decoder = 0; }), ElementsAre("nms_decoder"));
+  EXPECT_THAT(found([](auto& nms) { nms.decoded_layers = 0; }), ElementsAre("nms_decoder"));
+  EXPECT_THAT(found([](auto& nms) { nms.background = 80; }), ElementsAre("nms_background"));
+  // Without suppression the thresholds are not used.
+  EXPECT_THAT(found([](auto& nms) {
+                nms.decoding_only = true;
+                nms.score_threshold = nms.iou_threshold = 0.0;
+              }),
+              testing::IsEmpty());
+  WrittenNmsOp background;
+  background.background = 0;
+  EXPECT_EQ(nms_hef(background).groups[0].outputs[0].nms->classes, 79u);
+}
+
+// The device gives NMS in parts; the runtime shows one output.
+TEST(Hef, FusedNmsIsOneOutput) {
+  std::vector<Message> edges = {edge_message({})};
+  for (const char* name : {"net/nms1_d0", "net/nms1_d1"}) {
+    WrittenStream part = output_stream();
+    part.name = name;
+    part.format = 6;
+    part.data_bytes = 2;
+    part.nms = {40, 20, "net/nms1"};
+    edges.push_back(edge_message(part));
+  }
+  WrittenStream other = output_stream();
+  edges.push_back(edge_message(other));
+  Message group = group_message("net", {edges}, {"net/nms1_d0", "net/nms1_d1", "net/fc1"});
+  group.message(5, fused_message("net/nms1", {"net/nms1_d0", "net/nms1_d1"}, {80, 20, ""},
+                                 {"net/fc1", "net/nms1"}));
+  WrittenFile file;
+  file.groups = {group};
+  const Result<Hef> hef = read_hef(wrap_hef(2, hef_protobuf(file), "c"));
   ASSERT_TRUE(hef.ok()) << hef.error().message();
-  ASSERT_EQ(hef->groups[0].outputs.size(), 2u);
-  EXPECT_TRUE(hef->groups[0].net_flow);
-  EXPECT_EQ(hef->groups[0].outputs[0].name, "net/yolo_nms");
-  EXPECT_EQ(hef->groups[0].outputs[0].nms, (Nms{80, 100}));
-  EXPECT_EQ(hef->groups[0].outputs[0].frame_bytes(), 80u * (1 + 5 * 100) * 4);
-  EXPECT_EQ(hef->groups[0].outputs[1].name, "net/other");
+  const std::vector<Stream>& outputs = hef->groups[0].outputs;
+  ASSERT_EQ(outputs.size(), 2u);
+  EXPECT_EQ(outputs[0].name, "net/fc1");
+  EXPECT_EQ(outputs[1].name, "net/nms1");
+  EXPECT_THAT(outputs[1].parts, ElementsAre("net/nms1_d0", "net/nms1_d1"));
+  EXPECT_EQ(outputs[1].nms->classes, 80u);
+  EXPECT_EQ(outputs[1].nms->boxes_per_class, 20u);
+  EXPECT_FALSE(outputs[1].nms->on_host);
+  EXPECT_EQ(outputs[1].frame_bytes(), 80u * (1 + 5 * 20) * 4);
+  const Promise promise{"bundle", {}, {{"y", 10, {}, {}, {}}, {"z", 20, {}, {}, {}}}};
+  EXPECT_THAT(ids(compare_with(*hef, promise)), ElementsAre("nms_output"));
 }
 
 TEST(Hef, LayersBetweenContextsAreNotTheApplications) {
@@ -206,6 +284,34 @@ TEST(Judge, NamesWhatWouldGoWrong) {
   EXPECT_THAT(compare_with(hef, promise), testing::IsEmpty());
   promise.outputs[0].nodes = {"/other/Gemm"};
   EXPECT_THAT(ids(compare_with(hef, promise)), ElementsAre("output_node"));
+}
+
+// Ranges of the bundle's own INT8 plan against limits and scale of the HEF.
+TEST(Compare, SeesOutputsThatClipAndThatAreCoarse) {
+  const auto found = [](float low, float high, std::pair<double, double> kept,
+                        uint64_t element_bytes = 1) {
+    WrittenStream output = output_stream();
+    output.low = low;
+    output.high = high;
+    output.data_bytes = element_bytes;
+    const Promise promise{"bundle", {}, {{"y", 10, {1, 1, 10}, {"/fc/Gemm"}, kept}}};
+    return compare_with(*read_hef(sample_hef(2, {}, output)), promise);
+  };
+  EXPECT_THAT(found(-2.5f, 2.5f, {-2.5, 2.5}), testing::IsEmpty());
+  EXPECT_THAT(found(-2.5f, 2.5f, {-2.6, 2.6}), testing::IsEmpty());
+  EXPECT_THAT(found(-2.5f, 2.5f, {-1.3, 1.3}), testing::IsEmpty());
+  const std::vector<Finding> clips = found(-2.5f, 2.5f, {-9.0, 2.0});
+  ASSERT_THAT(ids(clips), ElementsAre("output_clips"));
+  EXPECT_EQ(clips[0].severity, "warning");
+  EXPECT_THAT(clips[0].message, HasSubstr("keeps -9 to 2, its limits are -2.5 to 2.5"));
+  const std::vector<Finding> coarse = found(-8.0f, 8.0f, {-2.0, 2.0});
+  ASSERT_THAT(ids(coarse), ElementsAre("output_coarse"));
+  EXPECT_THAT(coarse[0].message, HasSubstr("4.0 times as wide"));
+  EXPECT_THAT(coarse[0].message, HasSubstr("2.0 of its 8 bits"));
+  // Sixteen bits have resolution to spare; without limits the scale tells the range (0.02 * 255).
+  EXPECT_THAT(found(-8.0f, 8.0f, {-2.0, 2.0}, 2), testing::IsEmpty());
+  EXPECT_THAT(ids(found(0.0f, 0.0f, {0.0, 1.0})), ElementsAre("output_coarse"));
+  EXPECT_THAT(ids(found(0.0f, 0.0f, {0.0, 9.0})), ElementsAre("output_clips"));
 }
 
 // Same numbers of values, other dimensions; and two streams that changed places.

@@ -8,6 +8,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,21 @@ class Message {
   std::string bytes_;
 };
 
+// NMS on the device, as an edge layer of format 6 has it.
+struct WrittenNms {
+  uint64_t classes = 0, boxes_per_class = 0;
+  std::string fused_as;  // of a part: the output it was a part of
+};
+
+inline Message nms_info_message(const WrittenNms& nms) {
+  Message info;
+  info.number(2, nms.classes).number(3, nms.boxes_per_class).number(4, 5);
+  if (!nms.fused_as.empty()) {
+    info.number(5, 1).message(6, Message().number(1, 0).text(3, nms.fused_as));
+  }
+  return info;
+}
+
 struct WrittenStream {
   std::string name = "net/input_layer1";
   bool output = false;
@@ -64,6 +80,7 @@ struct WrittenStream {
   int64_t pad_index = -1;
   bool transposed = false;
   uint64_t data_bytes = 1;
+  WrittenNms nms = {};  // written if there are classes
 };
 
 inline Message info_message(const WrittenStream& stream) {
@@ -72,6 +89,9 @@ inline Message info_message(const WrittenStream& stream) {
   base.number(4, stream.width).number(5, stream.features).number(6, stream.features);
   base.number(7, stream.format).number(8, stream.output ? 0 : 1).number(9, 936).number(10, 2);
   base.number(12, stream.data_bytes);
+  if (stream.nms.classes > 0) {
+    base.message(11, Message().message(1, nms_info_message(stream.nms)));
+  }
   Message numeric;
   numeric.real32(1, stream.zero_point).real32(2, stream.scale).real32(3, stream.low);
   numeric.real32(4, stream.high).real64(5, stream.zero_point).real64(6, stream.scale);
@@ -114,6 +134,74 @@ inline Message group_message(const std::string& name,
   for (const std::string& output : output_order) group.text(4, output);
   group.text(6, name);
   return group;
+}
+
+// NMS on the host: an operation of a net-flow group. `decoder` is its field in the oneof (7 yolov5,
+// 8 yolox, 9 ssd, 10 iou, 11 yolov5_seg, 12 yolov8; 0: none) and `decoder_list` that of its layers.
+struct WrittenNmsOp {
+  double score_threshold = 0.2, iou_threshold = 0.7;
+  uint64_t boxes_per_class = 100, classes = 80;
+  std::optional<uint64_t> background = std::nullopt;
+  uint32_t decoder = 12, decoder_list = 4;
+  uint64_t decoded_layers = 3;
+  bool decoding_only = false;
+};
+
+inline Message nms_op_message(const WrittenNmsOp& nms) {
+  Message op;
+  op.real64(1, nms.score_threshold).real64(2, nms.iou_threshold);
+  op.number(3, nms.boxes_per_class).number(4, nms.classes);
+  if (nms.background) op.number(5, 1).number(6, *nms.background);
+  if (nms.decoding_only) op.number(13, 1);
+  Message decoder;
+  if (nms.decoder != 10) decoder.real64(1, 640.0).real64(2, 480.0);
+  for (uint64_t i = 0; nms.decoder_list > 0 && i < nms.decoded_layers; ++i) {
+    decoder.message(nms.decoder_list, Message().number(1, 8 << i));
+  }
+  if (nms.decoder > 0) op.message(nms.decoder, decoder);
+  return op;
+}
+
+// A net-flow group: `input`, outputs net/boxes and net/scores that NMS reads, net/other beside it.
+// The application's order: NMS first.
+inline Message nms_group_message(const WrittenStream& input, const WrittenNmsOp& nms) {
+  const auto output = [](const char* name, int64_t pad) {
+    WrittenStream stream;
+    stream.name = name;
+    stream.output = true;
+    stream.height = stream.width = 1;
+    stream.features = 10;
+    stream.format = 2;
+    stream.pad_index = pad;
+    return edge_message(stream);
+  };
+  const Message core = group_message("net", {{edge_message(input), output("net/boxes", 1),
+                                              output("net/scores", 2), output("net/other", 3)}});
+  const Message op = Message()
+                         .text(1, "nms")
+                         .message(2, Message().number(1, 11).text(2, "in0"))
+                         .message(2, Message().number(1, 12).text(2, "in1"))
+                         .message(3, Message().number(1, 13).text(2, "net/nms_postprocess"))
+                         .message(5, nms_op_message(nms));
+  Message group;
+  group.text(4, "net/nms_postprocess").text(4, "net/other");
+  group.message(8, Message().text(1, "core").message(4, core)).message(8, op);
+  group.message(9, Message().number(1, 1).number(2, 11));
+  group.message(9, Message().number(1, 2).number(2, 12));
+  return group;
+}
+
+// Field 5 of a group: one NMS output `name` in place of `parts`.
+inline Message fused_message(const std::string& name, const std::vector<std::string>& parts,
+                             const WrittenNms& nms, const std::vector<std::string>& order) {
+  Message layer;
+  layer.message(1, Message().text(1, name));
+  for (const std::string& part : parts) layer.text(2, part);
+  layer.message(3, nms_info_message(nms));
+  Message fused;
+  fused.number(1, 1);
+  for (const std::string& output : order) fused.text(2, output);
+  return fused.message(3, layer);
 }
 
 // A group whose contents are one partial group, for the clusters 0 and 1.

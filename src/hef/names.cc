@@ -45,6 +45,18 @@ constexpr std::array<std::string_view, 33> kExtensions = {"ABBALE",
                                                           "EXTERNAL_RESOURCES",
                                                           "SHARED_CONFIG"};
 
+// The minor number of the first HailoRT 4 that knows an extension, by its number; 0: not said.
+// Source: the comments of SUPPORTED_EXTENSIONS in libhailort/src/hef/hef_internal.hpp ("Extension
+// added in platform 4.N release"), KO_RUN_ASAP from the release of that comment. Two differ:
+// BBOX_DECODING is said to be of 4.18, but tag 4.17.0 lists it; CCW_PTR_SQUEEZE has no release
+// there and is in the lists of 4.21 to 4.23 only.
+constexpr std::array<int, 33> kSinceMinor = {0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+                                             16, 8,  0,  12, 14, 14, 15, 14, 14, 14, 14,
+                                             14, 14, 15, 14, 14, 16, 17, 17, 21, 21, 21};
+// By version of the container: the oldest tag that was read has 0.
+constexpr std::array<int, 4> kContainerMinor = {0, 18, 20, 21};
+constexpr int kOldestReadMinor = 17;
+
 }  // namespace
 
 std::string arch_name(uint64_t arch) {
@@ -83,12 +95,23 @@ std::vector<std::string> devices_for(uint64_t arch) {
   }
 }
 
-std::string oldest_runtime(const Hef& hef) {
-  static constexpr std::array<int, 4> kContainer = {17, 18, 20, 21};
-  int minor = kContainer[std::min<size_t>(hef.header_version, 3)];
-  for (const uint64_t extension : hef.extensions) {
-    if (extension >= 30) minor = std::max(minor, 21);
+std::vector<Need> needs_of(const Hef& hef) {
+  std::vector<Need> needs;
+  const int container = kContainerMinor[std::min<size_t>(hef.header_version, 3)];
+  if (container > 0) {
+    needs.push_back({fmt::format("container version {}", hef.header_version), container});
   }
+  // Of the optional ones a loader may ignore what it does not know.
+  for (const uint64_t extension : hef.extensions) {
+    if (extension >= kSinceMinor.size() || kSinceMinor[extension] == 0) continue;
+    needs.push_back({extension_name(extension), kSinceMinor[extension]});
+  }
+  return needs;
+}
+
+std::string oldest_runtime(const Hef& hef) {
+  int minor = kOldestReadMinor;
+  for (const Need& need : needs_of(hef)) minor = std::max(minor, need.since_minor);
   return fmt::format("4.{}", minor);
 }
 

@@ -226,8 +226,10 @@ std::vector<graupel::hef::WrittenStream> written_streams(const std::string& har,
     streams.push_back(stream);
   }
   for (graupel::hef::WrittenStream& stream : streams) {
-    stream.low = low;
-    stream.high = high;
+    // Of outputs it knows no range: 16 bits, wide enough for any.
+    stream.low = stream.output ? -1000.0f : low;
+    stream.high = stream.output ? 1000.0f : high;
+    stream.data_bytes = stream.output ? 2 : 1;
     stream.scale = (high - low) / 255.0f;
     stream.zero_point = static_cast<float>(static_cast<int>(-low / stream.scale));
   }
