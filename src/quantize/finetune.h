@@ -16,7 +16,7 @@ namespace graupel::quantize {
 struct FinetuneOptions {
   size_t steps = 200;
   size_t batch = 16;
-  double rate = 0.02;  // of Adam, in codes per step; falls to zero
+  double rate = 0.003;  // of Adam, in codes per step; falls to zero
 };
 
 struct Finetuned {
