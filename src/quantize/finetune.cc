@@ -64,12 +64,11 @@ void store(Graph& graph, const Learner& learner) {
 std::vector<double> first_weights(const Graph& device, const Layer& layer,
                                   const WeightChoice& choice) {
   std::vector<double> exact = device.constant(device.node(layer.node).inputs[1])->to_doubles();
-  for_each_channel(device.shape(device.node(layer.node).inputs[1]), layer.axis,
-                   [&](size_t i, size_t channel) {
-                     const double scale = choice.scales[choice.scales.size() == 1 ? 0 : channel];
-                     exact[i] = std::clamp(exact[i] / scale, choice.codes[i] - 0.49,
-                                           choice.codes[i] + 0.49);
-                   });
+  for_each_channel(
+      device.shape(device.node(layer.node).inputs[1]), layer.axis, [&](size_t i, size_t channel) {
+        const double scale = choice.scales[choice.scales.size() == 1 ? 0 : channel];
+        exact[i] = std::clamp(exact[i] / scale, choice.codes[i] - 0.49, choice.codes[i] + 0.49);
+      });
   return exact;
 }
 
@@ -84,15 +83,21 @@ std::vector<Learner> find_learners(const Graph& device, const std::vector<Layer>
     const std::vector<ValueId>& inputs = graph.node(*node).inputs;
     const ValueId codes = codes_behind(graph, uses, inputs[1]);
     if (!codes.valid()) continue;
-    learners.push_back({codes, layer.node.index(), false, 1.0, largest_code(found->second.bits),
-                        first_weights(device, layer, found->second), {}, {}});
+    learners.push_back({codes,
+                        layer.node.index(),
+                        false,
+                        1.0,
+                        largest_code(found->second.bits),
+                        first_weights(device, layer, found->second),
+                        {},
+                        {}});
     if (found->second.bias.empty() || inputs.size() < 3) continue;
     const ValueId bias = codes_behind(graph, uses, inputs[2]);
     if (!bias.valid()) continue;
     std::vector<double> values = graph.constant(bias)->to_doubles();
     for (double& value : values) value /= kBiasUnit;
-    learners.push_back({bias, layer.node.index(), true, kBiasUnit, 1e9 / kBiasUnit,
-                        std::move(values), {}, {}});
+    learners.push_back(
+        {bias, layer.node.index(), true, kBiasUnit, 1e9 / kBiasUnit, std::move(values), {}, {}});
   }
   for (Learner& learner : learners) {
     learner.mean.assign(learner.values.size(), 0.0);
@@ -110,8 +115,7 @@ void adam(Learner& learner, const std::vector<double>& gradient, double rate, si
     learner.mean[i] = kFirst * learner.mean[i] + (1.0 - kFirst) * g;
     learner.square[i] = kSecond * learner.square[i] + (1.0 - kSecond) * g * g;
     const double by = learner.mean[i] / first / (std::sqrt(learner.square[i] / second) + kSmall);
-    learner.values[i] =
-        std::clamp(learner.values[i] - rate * by, -learner.limit, learner.limit);
+    learner.values[i] = std::clamp(learner.values[i] - rate * by, -learner.limit, learner.limit);
   }
 }
 
@@ -126,8 +130,8 @@ struct Head {
 Head find_head(const Graph& device, const Graph& host) {
   Head head;
   if (host.outputs.empty()) {
-    head.is_there = device.shape(device.outputs[0]).size() == 2 &&
-                    device.shape(device.outputs[0])[1] > 1;
+    head.is_there =
+        device.shape(device.outputs[0]).size() == 2 && device.shape(device.outputs[0])[1] > 1;
     head.missing = head.is_there ? "" : "the network's output is no row of logits";
     return head;
   }
@@ -135,10 +139,9 @@ Head find_head(const Graph& device, const Graph& host) {
     head.missing = "the host part reads several tensors";
     return head;
   }
-  const auto at = std::find_if(
-      device.outputs.begin(), device.outputs.end(), [&](ValueId output) {
-        return device.value(output).name == host.value(host.inputs[0]).name;
-      });
+  const auto at = std::find_if(device.outputs.begin(), device.outputs.end(), [&](ValueId output) {
+    return device.value(output).name == host.value(host.inputs[0]).name;
+  });
   Result<Graph> part = prefix_of(host, host.outputs[0]);
   if (at == device.outputs.end() || !part.ok() ||
       part->shape(part->inputs[0]) != device.shape(*at)) {
@@ -255,10 +258,13 @@ Result<Teacher> make_teacher(const Graph& device, const Head& head, const Tensor
   return teacher;
 }
 
-// Sums over the batch of each learner's gradient. `first`: the loss at the start; zeros: this is it.
-Result<std::vector<std::vector<double>>> batch_gradients(
-    const GradientPlan& plan, const Head& head, const Teacher& teacher, const Tensor& windows,
-    const std::vector<size_t>& batch, Loss& first) {
+// Sums over the batch of each learner's gradient. `first`: the loss at the start; zeros: this is
+// it.
+Result<std::vector<std::vector<double>>> batch_gradients(const GradientPlan& plan, const Head& head,
+                                                         const Teacher& teacher,
+                                                         const Tensor& windows,
+                                                         const std::vector<size_t>& batch,
+                                                         Loss& first) {
   TRY_ASSIGN(const std::vector<std::vector<Tensor>> values,
              all_values(plan.graph, windows_at(windows, batch)));
   std::vector<Result<Judged>> judged(batch.size(), Judged{});
@@ -277,9 +283,9 @@ Result<std::vector<std::vector<double>>> batch_gradients(
     std::vector<Gradient> at = judged[n]->error;
     for (size_t output = 0; output < at.size(); ++output) {
       for (size_t i = 0; i < at[output].size(); ++i) {
-        at[output][i] = static_cast<float>(
-            static_cast<double>(at[output][i]) / first.error +
-            static_cast<double>(judged[n]->divergence[output][i]) / first.divergence);
+        at[output][i] = static_cast<float>(static_cast<double>(at[output][i]) / first.error +
+                                           static_cast<double>(judged[n]->divergence[output][i]) /
+                                               first.divergence);
       }
     }
     found[n] = gradients_of(plan, values[n], at);
@@ -313,8 +319,8 @@ void take_over(const Points& points, const std::vector<Layer>& layers,
     const float input = choices.scales[points.same_scale[layer->input.index()].index()].scale;
     for (size_t m = 0; m < learner.values.size(); ++m) {
       const float scale = input * choice.scales[choice.scales.size() == 1 ? 0 : m];
-      choice.bias[m] = std::nearbyint(learner.values[m] * learner.unit) *
-                       static_cast<double>(scale);
+      choice.bias[m] =
+          std::nearbyint(learner.values[m] * learner.unit) * static_cast<double>(scale);
     }
   }
 }
@@ -374,8 +380,8 @@ Result<Finetuned> finetune(const Graph& device, const Points& points, const Grap
     }
     TRY_ASSIGN(const std::vector<std::vector<double>> gradients,
                batch_gradients(plan, head, teacher, windows, batch, first));
-    const double rate = options.rate * (1.0 - static_cast<double>(step) /
-                                                  static_cast<double>(result.steps));
+    const double rate =
+        options.rate * (1.0 - static_cast<double>(step) / static_cast<double>(result.steps));
     for (size_t i = 0; i < learners.size(); ++i) {
       adam(learners[i], gradients[i], rate, step);
       store(plan.graph, learners[i]);

@@ -151,8 +151,8 @@ void layer_back(const Graph& graph, NodeId id, const Gradient& dy, Pass& pass) {
   std::vector<float> rows(places.size()), row_gradients(places.size(), 0.0f);
   for (size_t i = 0; i < places.size(); ++i) rows[i] = weights[places[i]];
   const bool learns = pass.needs(weight_id), passes_on = pass.needs(layer.input);
-  const std::span<float> dx = passes_on ? std::span<float>(pass.into(layer.input))
-                                        : std::span<float>();
+  const std::span<float> dx =
+      passes_on ? std::span<float>(pass.into(layer.input)) : std::span<float>();
   std::vector<float> sums(channels, 0.0f);
   for_each_column_back(
       graph, layer, pass.value(layer.input).data<float>(), dx,
@@ -333,8 +333,8 @@ void average_back(const Node& node, const Gradient& dy, Pass& pass) {
     const size_t count = pool.count_include_pad ? static_cast<size_t>(kernel[0] * kernel[1])
                                                 : std::max<size_t>(inside.size(), 1);
     for (int64_t c = 0; c < planes; ++c) {
-      const float part = dy[static_cast<size_t>(c * made[0] * made[1] + position)] /
-                         static_cast<float>(count);
+      const float part =
+          dy[static_cast<size_t>(c * made[0] * made[1] + position)] / static_cast<float>(count);
       for (const size_t at : inside) dx[static_cast<size_t>(c * plane) + at] += part;
     }
   }
@@ -420,9 +420,9 @@ Result<GradientPlan> plan_gradients(Graph graph, std::vector<ValueId> wanted) {
   for (const ValueId id : plan.wanted) plan.needed[id.index()] = true;
   for (const NodeId id : ir::live_nodes(plan.graph)) {
     const Node& node = plan.graph.node(id);
-    const bool depends =
-        std::any_of(node.inputs.begin(), node.inputs.end(),
-                    [&](ValueId input) { return input.valid() && plan.needed[input.index()]; });
+    const bool depends = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+      return input.valid() && plan.needed[input.index()];
+    });
     if (!depends) continue;
     if (!has_gradient(plan.graph, id, plan.needed)) {
       return unsupported(node.name, fmt::format("({}) has no gradient", ir::op_type(node.op)));

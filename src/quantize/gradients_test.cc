@@ -70,8 +70,7 @@ void expect_gradients(const Graph& graph, const std::vector<std::string>& consta
     };
     const double wanted_slope = (at(step) - at(-step)) / (2 * step);
     EXPECT_GT(size, 0.0);
-    EXPECT_NEAR(slope, wanted_slope, 0.02 * std::sqrt(size) + 1e-3)
-        << graph.value(wanted[i]).name;
+    EXPECT_NEAR(slope, wanted_slope, 0.02 * std::sqrt(size) + 1e-3) << graph.value(wanted[i]).name;
   }
 }
 
@@ -95,9 +94,8 @@ TEST(Gradients, OfConvolutions) {
     SCOPED_TRACE(each.attributes);
     const std::string features = each.w.substr(0, each.w.find('x'));
     expect_gradients(net("input x: float32[" + each.x + "]\nconst w: float32[" + each.w +
-                             "] = splat 1\nconst b: float32[" + features +
-                             "] = splat 1\nc: Conv{" + each.attributes +
-                             "}(x, w, b) -> y\noutput y",
+                             "] = splat 1\nconst b: float32[" + features + "] = splat 1\nc: Conv{" +
+                             each.attributes + "}(x, w, b) -> y\noutput y",
                          {"w", "b"}),
                      {"w", "b"});
   }

@@ -61,11 +61,10 @@ void for_each_column(
     const std::function<void(size_t group, size_t position, std::span<const float> column)>& visit);
 // The same for every position, with room for a gradient: what visit adds to `gradient`, zeros at
 // first, is added to `dx` where the column's numbers came from. Without `dx` it is not.
-void for_each_column_back(const ir::Graph& graph, const Layer& layer, std::span<const float> x,
-                          std::span<float> dx,
-                          const std::function<void(size_t group, size_t position,
-                                                   std::span<const float> column,
-                                                   std::span<float> gradient)>& visit);
+void for_each_column_back(
+    const ir::Graph& graph, const Layer& layer, std::span<const float> x, std::span<float> dx,
+    const std::function<void(size_t group, size_t position, std::span<const float> column,
+                             std::span<float> gradient)>& visit);
 // Number of positions of one window.
 size_t position_count(const ir::Graph& graph, const Layer& layer);
 // The layer's output at (channel, position) within a window's output tensor.

@@ -272,9 +272,9 @@ Result<void> distil(const Tensor& windows, const Graph& host, Search& search) {
   TRY_ASSIGN(const Finetuned done, finetune(search.state.graph, search.state.points, host, windows,
                                             FinetuneOptions{}, choices));
   if (!done.left_out.empty()) {
-    search.record("finetuning end to end is left out, layers learn one by one only: " +
-                      done.left_out,
-                  search.noise, search.noise, false);
+    search.record(
+        "finetuning end to end is left out, layers learn one by one only: " + done.left_out,
+        search.noise, search.noise, false);
     return ok();
   }
   const std::string loss =
