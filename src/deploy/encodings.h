@@ -16,6 +16,8 @@
 
 namespace graupel::deploy {
 
+// The bundle's member of that form: scales that came with the network.
+inline constexpr std::string_view kScalesMember = "scales.json";
 std::string format_encodings(const quantize::Encodings& encodings);
 // Errors: kInvalidInput naming the entry that is not of this form.
 Result<quantize::Encodings> parse_encodings(std::string_view text);

@@ -37,11 +37,11 @@ Result<std::optional<quantize::LevelStep>> take_scales(const bundle::Bundle& bun
                                                        const ir::Graph& device,
                                                        quantize::QuantizeOptions& options) {
   using MaybeStep = std::optional<quantize::LevelStep>;
-  const auto found = bundle.members.find("scales.json");
+  const auto found = bundle.members.find(std::string(kScalesMember));
   const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
   if (found == bundle.members.end() || is_given) return MaybeStep();
   Result<quantize::Encodings> scales = parse_encodings(found->second);
-  if (!scales.ok()) return std::move(scales).error().within("scales.json");
+  if (!scales.ok()) return std::move(scales).error().within(kScalesMember);
   options.given = std::move(scales).value();
   TRY_ASSIGN(const quantize::GivenUse use, quantize::judge_given(device, options.given));
   quantize::LevelStep step;

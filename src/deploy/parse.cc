@@ -145,7 +145,9 @@ Result<bundle::Bundle> to_bundle(const Parsed& parsed) {
   if (!ir::live_nodes(parsed.cut.before).empty()) {
     TRY_ASSIGN(bundle.members["before.onnx"], onnx::format_model(parsed.cut.before));
   }
-  if (parsed.scales) bundle.members["scales.json"] = format_encodings(*parsed.scales);
+  if (parsed.scales) {
+    bundle.members[std::string(kScalesMember)] = format_encodings(*parsed.scales);
+  }
   if (!parsed.class_names.empty()) {
     bundle.members[std::string(run::kLabelsMember)] = run::format_labels(parsed.class_names);
   }

@@ -55,22 +55,33 @@ Geometry geometry_of(const Graph& graph, const Layer& layer) {
   return g;
 }
 
-void convolution_column(const Geometry& g, std::span<const float> x, int64_t first_channel,
-                        int64_t channels, int64_t position, std::span<float> column) {
+// Calls at(index within the column, offset in the input or -1 for padding).
+template <class At>
+void walk_column(const Geometry& g, int64_t first_channel, int64_t channels, int64_t position,
+                 At at) {
   const int64_t oy = position / g.out[1], ox = position % g.out[1];
   size_t next = 0;
   for (int64_t c = 0; c < channels; ++c) {
-    const float* const plane = x.data() + (first_channel + c) * g.in[0] * g.in[1];
+    const int64_t plane = (first_channel + c) * g.in[0] * g.in[1];
     for (int64_t ky = 0; ky < g.kernel[0]; ++ky) {
       const int64_t iy = oy * g.stride[0] - g.pad[0] + ky * g.dilation[0];
       for (int64_t kx = 0; kx < g.kernel[1]; ++kx) {
         const int64_t ix = ox * g.stride[1] - g.pad[1] + kx * g.dilation[1];
         const bool inside = iy >= 0 && iy < g.in[0] && ix >= 0 && ix < g.in[1];
-        column[next++] = inside ? plane[iy * g.in[1] + ix] : 0.0f;
+        at(next++, inside ? plane + iy * g.in[1] + ix : int64_t{-1});
       }
     }
   }
 }
+
+void convolution_column(const Geometry& g, std::span<const float> x, int64_t first_channel,
+                        int64_t channels, int64_t position, std::span<float> column) {
+  walk_column(g, first_channel, channels, position, [&](size_t i, int64_t offset) {
+    column[i] = offset < 0 ? 0.0f : x[static_cast<size_t>(offset)];
+  });
+}
+
+}  // namespace
 
 Layer layer_of(const Graph& graph, NodeId id) {
   const ir::Node& node = graph.node(id);
@@ -90,8 +101,6 @@ Layer layer_of(const Graph& graph, NodeId id) {
   layer.has_bias = layer_bias(graph, layer).has_value();
   return layer;
 }
-
-}  // namespace
 
 int64_t channel_axis(const Graph& graph, const ir::Node& node) {
   if (std::holds_alternative<ir::Conv>(node.op)) return 0;
@@ -211,6 +220,36 @@ void for_each_column(const Graph& graph, const Layer& layer, const Tensor& x, si
     for (size_t p = 0; p < positions; p += step) {
       convolution_column(g, values, group * channels, channels, static_cast<int64_t>(p), column);
       visit(static_cast<size_t>(group), p, column);
+    }
+  }
+}
+
+void for_each_column_back(
+    const Graph& graph, const Layer& layer, std::span<const float> x, std::span<float> dx,
+    const std::function<void(size_t, size_t, std::span<const float>, std::span<float>)>& visit) {
+  const size_t positions = position_count(graph, layer);
+  const auto depth = static_cast<size_t>(layer.depth);
+  std::vector<float> column(depth), gradient(depth);
+  if (!std::holds_alternative<ir::Conv>(graph.node(layer.node).op)) {
+    for (size_t p = 0; p < positions; ++p) {
+      std::fill(gradient.begin(), gradient.end(), 0.0f);
+      visit(0, p, x.subspan(p * depth, depth), gradient);
+      for (size_t k = 0; k < depth && !dx.empty(); ++k) dx[p * depth + k] += gradient[k];
+    }
+    return;
+  }
+  const Geometry g = geometry_of(graph, layer);
+  const int64_t channels = graph.shape(layer.input)[1] / layer.groups;
+  for (int64_t group = 0; group < layer.groups; ++group) {
+    for (size_t p = 0; p < positions; ++p) {
+      const auto position = static_cast<int64_t>(p);
+      convolution_column(g, x, group * channels, channels, position, column);
+      std::fill(gradient.begin(), gradient.end(), 0.0f);
+      visit(static_cast<size_t>(group), p, column, gradient);
+      if (dx.empty()) continue;
+      walk_column(g, group * channels, channels, position, [&](size_t i, int64_t offset) {
+        if (offset >= 0) dx[static_cast<size_t>(offset)] += gradient[i];
+      });
     }
   }
 }

@@ -34,6 +34,9 @@ int64_t channel_axis(const ir::Graph& graph, const ir::Node& node);
 // In node order: those with constant weights whose input is a point.
 std::vector<Layer> find_layers(const ir::Graph& graph, const Points& points);
 
+// The same of one such node, whether or not its weights are constant; shapes are static.
+Layer layer_of(const ir::Graph& graph, ir::NodeId id);
+
 // Calls visit(flat index, channel) for every element of a weight tensor; axis -1: channel 0.
 void for_each_channel(const Shape& shape, int64_t axis,
                       const std::function<void(size_t index, size_t channel)>& visit);
@@ -56,6 +59,12 @@ bool can_take_bias(const ir::Graph& graph, const Layer& layer);
 void for_each_column(
     const ir::Graph& graph, const Layer& layer, const Tensor& x, size_t step,
     const std::function<void(size_t group, size_t position, std::span<const float> column)>& visit);
+// The same for every position, with room for a gradient: what visit adds to `gradient`, zeros at
+// first, is added to `dx` where the column's numbers came from. Without `dx` it is not.
+void for_each_column_back(
+    const ir::Graph& graph, const Layer& layer, std::span<const float> x, std::span<float> dx,
+    const std::function<void(size_t group, size_t position, std::span<const float> column,
+                             std::span<float> gradient)>& visit);
 // Number of positions of one window.
 size_t position_count(const ir::Graph& graph, const Layer& layer);
 // The layer's output at (channel, position) within a window's output tensor.

@@ -14,6 +14,7 @@
 
 #include "quantize/correct_bias.h"
 #include "quantize/equalize.h"
+#include "quantize/finetune.h"
 #include "quantize/held_out.h"
 #include "quantize/learn.h"
 #include "quantize/precision.h"
@@ -265,18 +266,39 @@ Result<void> learn(const Tensor& windows, LearnOptions options, const std::strin
   return ok();
 }
 
-Result<void> learn_level(int level, Search& search) {
+// The whole network at once, its answers against the float network's.
+Result<void> distil(const Tensor& windows, const Graph& host, Search& search) {
+  Choices choices = search.state.choices;
+  TRY_ASSIGN(const Finetuned done, finetune(search.state.graph, search.state.points, host, windows,
+                                            FinetuneOptions{}, choices));
+  if (!done.left_out.empty()) {
+    search.record(
+        "finetuning end to end is left out, layers learn one by one only: " + done.left_out,
+        search.noise, search.noise, false);
+    return ok();
+  }
+  const std::string loss =
+      done.without_kl.empty() ? "logits and outputs" : "outputs alone, " + done.without_kl;
+  TRY(search.consider(fmt::format("finetuning end to end by {}: {} layers, {} steps", loss,
+                                  done.layers, done.steps),
+                      std::move(choices)));
+  return ok();
+}
+
+Result<void> learn_level(int level, const Graph& host, Search& search) {
   const auto enough = static_cast<size_t>(level == 3 ? kLearningWindows : kFullLearningWindows);
   const Tensor some = spread_windows(search.windows, enough);
   TRY(tune_scales(search));
   if (level == 2) {
-    return learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search);
+    TRY(learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search));
+    return distil(some, host, search);
   }
   TRY(learn(some, {Learning::kAdaRound, kRoundIterations, nullptr}, "AdaRound", search));
   if (level == 3) return ok();
   TRY(learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search));
-  return learn(some, {Learning::kBest, kLongIterations, nullptr}, "AdaRound long, best of each row",
-               search);
+  TRY(learn(some, {Learning::kBest, kLongIterations, nullptr}, "AdaRound long, best of each row",
+            search));
+  return distil(some, host, search);
 }
 
 // The layers that bear 4-bit weights best, by the noise each adds alone.
@@ -362,7 +384,7 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
   TRY(first_state(windows, split.held_out, options, search));
   if (options.four_bit_share > 0.0) TRY(compress(options, search));
   if (options.level >= 1) TRY(correct_biases(search));
-  if (options.level >= 2) TRY(learn_level(options.level, search));
+  if (options.level >= 2) TRY(learn_level(options.level, options.host, search));
   return std::move(search.state);
 }
 
