@@ -46,8 +46,8 @@ constexpr int64_t kLeastSharedMacs = 1'000'000;
 constexpr int64_t kDepthwiseCost = 10;
 // More than this beside one window slows a batch of it down instead (docs/benchmarks.md,
 // "Batches").
-constexpr size_t kMostBatchBytes = size_t{256} << 10;
-constexpr size_t kMostUsualBatch = 16;
+constexpr size_t kMostBatchBytes = size_t{128} << 10;
+constexpr size_t kMostUsualBatch = 4;
 
 bool is_shared(const Step& step) {
   const ConvInt8* conv = std::get_if<ConvInt8>(&step.body);
