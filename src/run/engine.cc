@@ -40,8 +40,8 @@ Result<void> check_input(const Plan& plan, EngineInputs inputs) {
   return ok();
 }
 
-// Handing a step to the crew costs about as much as this many multiply-adds of a dot product take
-// (docs/benchmarks.md, "Threads inside one window"). A depthwise tap costs as much as ten of them.
+// A step of fewer multiply-adds takes some microseconds at most, less than waking a thread does
+// (docs/benchmarks.md, "Threads inside one window"). A depthwise one costs as much as ten.
 constexpr int64_t kLeastSharedMacs = 1'000'000;
 constexpr int64_t kDepthwiseCost = 10;
 // More than this beside one window slows a batch of it down instead (docs/benchmarks.md,
