@@ -73,10 +73,74 @@ inline int32_t widen1(uint8_t x, ByteType type) {
   return type == ByteType::kInt8 ? static_cast<int8_t>(x) : x;
 }
 
+// Sums of sixteen channels to bytes: a sum far above every byte is cut to 2^30 so that its
+// conversion stays in range, then saturating packs, the zero point and byte bounds do the rest.
+struct Packing {
+  __m256i zero_point;  // int16
+  __m256i low;
+  __m256i high;
+  bool is_signed;
+};
+
+inline Packing packing_of(const ByteRange& range) {
+  return {_mm256_set1_epi16(static_cast<int16_t>(range.zero_point)),
+          _mm256_set1_epi8(static_cast<char>(range.low)),
+          _mm256_set1_epi8(static_cast<char>(range.high)), range.low < 0};
+}
+
+struct Multiplier {
+  __m256 low;
+  __m256 high;
+};
+
+inline __m256i rounded(__m256i sum, __m256 multiplier) {
+  const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
+  return _mm256_cvtps_epi32(_mm256_min_ps(v, _mm256_set1_ps(1073741824.0f)));
+}
+
+inline __m256i rounded_words(__m256i low, __m256i high, const Multiplier& m, const Packing& p) {
+  return _mm256_adds_epi16(_mm256_packs_epi32(rounded(low, m.low), rounded(high, m.high)),
+                           p.zero_point);
+}
+
+// Two positions' words, interleaved by the packs in fours, as two times sixteen bytes.
+inline __m256i two_rows(__m256i a, __m256i b, const Packing& p) {
+  __m256i bytes;
+  if (p.is_signed) {
+    bytes = _mm256_packs_epi16(a, b);
+    bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, p.low), p.high);
+  } else {
+    bytes = _mm256_packus_epi16(a, b);
+    bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, p.low), p.high);
+  }
+  // Fours: a0 a2 b0 b2 | a1 a3 b1 b3, where a0 are the first four channels.
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// Sums of kCount positions, y_step apart.
+template <int kCount>
+inline void store_rows(const ConvRowArgs& args, uint8_t* y, const __m256i (&low)[kCount],
+                       const __m256i (&high)[kCount]) {
+  const Packing packing = packing_of(args.range);
+  const Multiplier m = {_mm256_loadu_ps(args.multiplier), _mm256_loadu_ps(args.multiplier + 8)};
+#pragma GCC unroll 3
+  for (int p = 0; p < kCount; p += 2) {
+    const int next = p + 1 < kCount ? p + 1 : p;
+    const __m256i bytes = two_rows(rounded_words(low[p], high[p], m, packing),
+                                   rounded_words(low[next], high[next], m, packing), packing);
+    store(y + p * args.y_step, _mm256_castsi256_si128(bytes), args.channels);
+    if (next != p) {
+      store(y + next * args.y_step, _mm256_extracti128_si256(bytes, 1), args.channels);
+    }
+  }
+}
+
 template <int kPositions>
-inline void conv_tile(const ConvRowArgs& args, int32_t first, const Epilogue& e) {
+inline void conv_tile(const ConvRowArgs& args, int32_t first) {
   __m256i low[kPositions];
   __m256i high[kPositions];
+  // Unrolled, as otherwise the sums take the way through memory.
+#pragma GCC unroll 6
   for (int p = 0; p < kPositions; ++p) {
     low[p] = load(args.bias);
     high[p] = load(args.bias + 8);
@@ -96,28 +160,21 @@ inline void conv_tile(const ConvRowArgs& args, int32_t first, const Epilogue& e)
       }
     }
   }
-  const __m256 m_low = _mm256_loadu_ps(args.multiplier);
-  const __m256 m_high = _mm256_loadu_ps(args.multiplier + 8);
   uint8_t* const y = args.y + first / args.pool * args.y_step;
   if constexpr (kPositions % 2 == 0) {
     if (args.pool == 2) {
+      __m256i best_low[kPositions / 2];
+      __m256i best_high[kPositions / 2];
 #pragma GCC unroll 3
       for (int q = 0; q < kPositions / 2; ++q) {
-        const __m256i best_low = _mm256_max_epi32(low[2 * q], low[2 * q + 1]);
-        const __m256i best_high = _mm256_max_epi32(high[2 * q], high[2 * q + 1]);
-        const __m256i a = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(best_low), m_low), e);
-        const __m256i b = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(best_high), m_high), e);
-        store(y + q * args.y_step, pack16(a, b), args.channels);
+        best_low[q] = _mm256_max_epi32(low[2 * q], low[2 * q + 1]);
+        best_high[q] = _mm256_max_epi32(high[2 * q], high[2 * q + 1]);
       }
+      store_rows<kPositions / 2>(args, y, best_low, best_high);
       return;
     }
   }
-#pragma GCC unroll 6
-  for (int p = 0; p < kPositions; ++p) {
-    const __m256i a = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(low[p]), m_low), e);
-    const __m256i b = to_bytes(_mm256_mul_ps(_mm256_cvtepi32_ps(high[p]), m_high), e);
-    store(y + p * args.y_step, pack16(a, b), args.channels);
-  }
+  store_rows<kPositions>(args, y, low, high);
 }
 
 inline uint8_t scalar_byte(float v, const ByteRange& range) {
@@ -180,18 +237,22 @@ void flip_row(const FlipArgs& args) {
 }
 
 void conv_row(const ConvRowArgs& args) {
-  const Epilogue e = epilogue_of(args.range);
+  // As few tiles as possible, of nearly equal size.
+  const int32_t step = args.pool;
+  const int32_t units = args.positions / step, most = kMostPositions / step;
+  const int32_t count = (units + most - 1) / most;
   int32_t first = 0;
-  for (; first + kMostPositions <= args.positions; first += kMostPositions) {
-    conv_tile<kMostPositions>(args, first, e);
-  }
-  switch (args.positions - first) {
-    case 5: conv_tile<5>(args, first, e); break;
-    case 4: conv_tile<4>(args, first, e); break;
-    case 3: conv_tile<3>(args, first, e); break;
-    case 2: conv_tile<2>(args, first, e); break;
-    case 1: conv_tile<1>(args, first, e); break;
-    default: break;
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t size = (units / count + (i < units % count ? 1 : 0)) * step;
+    switch (size) {
+      case 6: conv_tile<6>(args, first); break;
+      case 5: conv_tile<5>(args, first); break;
+      case 4: conv_tile<4>(args, first); break;
+      case 3: conv_tile<3>(args, first); break;
+      case 2: conv_tile<2>(args, first); break;
+      default: conv_tile<1>(args, first); break;
+    }
+    first += size;
   }
 }
 

@@ -1,14 +1,19 @@
 // See crew.h. Test: crew_test.cc.
 #include "run/crew.h"
 
+#include <chrono>
 #include <system_error>
 #include <utility>
 
 namespace graupel::run {
 namespace {
 
-// About the time between two steps of a network: longer pauses are slept through.
-constexpr int kSpins = 200;
+using Clock = std::chrono::steady_clock;
+
+// About the time between two shared steps of a network; longer pauses are slept through, because a
+// spinning thread takes the core from others.
+constexpr Clock::duration kSpin = std::chrono::microseconds(50);
+constexpr int kSpinsPerClock = 16;
 
 void pause() {
 #if defined(__x86_64__)
@@ -20,10 +25,14 @@ void pause() {
 
 // Until `value` is no longer `old`.
 void wait_past(const std::atomic<uint32_t>& value, uint32_t old) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause();
-  }
+  if (value.load(std::memory_order_acquire) != old) return;
+  const Clock::time_point end = Clock::now() + kSpin;
+  do {
+    for (int i = 0; i < kSpinsPerClock; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
+      pause();
+    }
+  } while (Clock::now() < end);
   value.wait(old, std::memory_order_acquire);
 }
 

@@ -1,3 +1,4 @@
+// A crew of threads: every member works once in every call, and what it wrote is seen after it.
 #include "run/crew.h"
 
 #include <gtest/gtest.h>

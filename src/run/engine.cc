@@ -40,14 +40,14 @@ Result<void> check_input(const Plan& plan, EngineInputs inputs) {
   return ok();
 }
 
-// Handing a step to the crew costs about as much as this many multiply-adds of a dot product take
-// (docs/benchmarks.md, "Threads inside one window"). A depthwise tap costs as much as ten of them.
+// A step of fewer multiply-adds takes some microseconds at most, less than waking a thread does
+// (docs/benchmarks.md, "Threads inside one window"). A depthwise one costs as much as ten.
 constexpr int64_t kLeastSharedMacs = 1'000'000;
 constexpr int64_t kDepthwiseCost = 10;
 // More than this beside one window slows a batch of it down instead (docs/benchmarks.md,
 // "Batches").
-constexpr size_t kMostBatchBytes = size_t{256} << 10;
-constexpr size_t kMostUsualBatch = 16;
+constexpr size_t kMostBatchBytes = size_t{128} << 10;
+constexpr size_t kMostUsualBatch = 4;
 
 bool is_shared(const Step& step) {
   const ConvInt8* conv = std::get_if<ConvInt8>(&step.body);
