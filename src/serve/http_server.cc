@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
@@ -45,6 +46,9 @@ namespace {
 
 using PlainStream = beast::tcp_stream;
 using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+
+constexpr std::chrono::seconds kLinger{2};
+constexpr size_t kLingerBytes = size_t{64} << 20;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -155,6 +159,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   // A request that cannot be read: answered once, then the connection closes, because where the
   // next request begins is not known.
   void refuse(const error_code& error, std::string_view part) {
+    lingers_ = true;
     // A socket that timed out is closed already.
     if (is_gone(error) || error == beast::error::timeout) return close();
     keep_alive_ = false;
@@ -222,7 +227,25 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
                       });
   }
 
+  // A client that is still sending when the connection closes loses the answer too: what it sends
+  // is thrown away for a moment, so that it gets to read why it was refused.
+  void linger(size_t left) {
+    stream_.async_read_some(asio::buffer(waste_), [self = this->shared_from_this(), left](
+                                                      const error_code& error, size_t bytes) {
+      if (error || bytes >= left) return self->close();
+      self->linger(left - bytes);
+    });
+  }
+
   void finish() {
+    if (lingers_) {
+      lowest().expires_after(kLinger);
+      if constexpr (std::is_same_v<Stream, PlainStream>) {
+        error_code ignored;
+        lowest().socket().shutdown(tcp::socket::shutdown_send, ignored);
+      }
+      return linger(kLingerBytes);
+    }
     if constexpr (std::is_same_v<Stream, TlsStream>) {
       stream_.async_shutdown(
           [self = this->shared_from_this()](const error_code&) { self->close(); });
@@ -266,6 +289,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   bool busy_ = false;
   bool keep_alive_ = false;
   bool head_ = false;
+  bool lingers_ = false;
+  std::array<char, 4096> waste_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;

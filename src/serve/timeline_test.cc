@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 namespace graupel::serve {
@@ -122,6 +123,96 @@ TEST(Timeline, OtherRatesAndJitterAreBroughtToTheGrid) {
     const std::vector<Cut> windows = all_windows(timeline);
     EXPECT_GT(windows.size(), 15u) << rate_hz;
     for (const Cut& window : windows) expect_line(timeline, window);
+  }
+}
+
+// The rule of docs/sessions.md, read literally from all samples of a sensor.
+std::optional<double> value_by_rule(const std::map<int64_t, float>& samples, int64_t instant_us,
+                                    const TimelineOptions& options) {
+  const double tolerance_us = 1e6 / options.rate_hz / 10.0;
+  std::optional<std::pair<int64_t, float>> nearest, before, after;
+  for (const auto& each : samples) {
+    const auto apart_us = std::abs(each.first - instant_us);
+    if (!nearest || apart_us < std::abs(nearest->first - instant_us)) nearest = each;
+    if (each.first < instant_us) before = each;
+    if (each.first > instant_us && !after) after = each;
+  }
+  if (nearest && static_cast<double>(std::abs(nearest->first - instant_us)) <= tolerance_us) {
+    return nearest->second;
+  }
+  if (!before || !after || after->first - before->first > options.gap_us) return std::nullopt;
+  const double share = static_cast<double>(instant_us - before->first) /
+                       static_cast<double>(after->first - before->first);
+  return before->second + share * (static_cast<double>(after->second) - before->second);
+}
+
+// Holes of every length, jitter, other rates, repetitions with other values, any order of arrival
+// within a tenth of a second.
+TEST(Timeline, RandomStreamsGiveTheWindowsOfTheRule) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    const auto below = [&](int64_t n) {
+      return static_cast<int64_t>(random() % static_cast<uint32_t>(n));
+    };
+    TimelineOptions options = small(1 + seed % 3);
+    options.hop_samples = 3 + static_cast<size_t>(below(25));
+    const int64_t spacing_us = seed % 2 == 0 ? 10000 : 5000 + below(8000);
+    std::vector<std::map<int64_t, float>> samples(options.sensors);
+    std::vector<std::pair<size_t, Sample>> sent;
+    for (size_t sensor = 0; sensor < options.sensors; ++sensor) {
+      for (int64_t i = 0, hole = 0; i < 400; ++i) {
+        if (hole == 0 && i > 0 && below(25) == 0) hole = 1 + below(8);
+        if (hole > 0 && --hole >= 0 && i > 0) continue;
+        Sample sample;
+        sample.time_us = i * spacing_us + (i > 0 ? below(2400) - 1200 : 0);
+        sample.values.fill(static_cast<float>(below(2000)) / 100.0f);
+        samples[sensor][sample.time_us] = sample.values[0];
+        sent.push_back({sensor, sample});
+      }
+    }
+    std::stable_sort(sent.begin(), sent.end(), [](const auto& a, const auto& b) {
+      return a.second.time_us < b.second.time_us;
+    });
+    Timeline timeline = make_timeline(options);
+    std::map<int64_t, std::vector<float>> found;
+    const size_t block = 10 * options.sensors;
+    for (size_t at = 0; at < sent.size(); at += block) {
+      const auto begin = sent.begin() + static_cast<long>(at);
+      const auto end = sent.begin() + static_cast<long>(std::min(at + block, sent.size()));
+      if (at > 0) std::shuffle(begin, end, random);  // the first ones are the origin
+      for (auto each = begin; each != end; ++each) {
+        insert(timeline, each->first, each->second);
+        Sample again = each->second;
+        again.values.fill(-999.0f);
+        if (below(5) == 0) EXPECT_EQ(insert(timeline, each->first, again), Fate::kDuplicate);
+      }
+      for (Cut& cut : all_windows(timeline)) found[cut.start_us] = std::move(cut.values);
+    }
+    ASSERT_EQ(timeline.counts.late, 0u);
+    const uint64_t known = known_instants(timeline);
+    size_t expected = 0;
+    for (uint64_t start = 0; start + options.window_samples <= known;
+         start += options.hop_samples) {
+      const int64_t start_us = instant_us(timeline, start);
+      bool whole = true;
+      std::vector<double> values;
+      for (size_t sensor = 0; sensor < options.sensors; ++sensor) {
+        for (size_t i = 0; i < options.window_samples; ++i) {
+          const auto value =
+              value_by_rule(samples[sensor], instant_us(timeline, start + i), options);
+          whole &= value.has_value();
+          values.push_back(value.value_or(0.0));
+        }
+      }
+      ASSERT_EQ(found.contains(start_us), whole) << "seed " << seed << " window " << start;
+      if (!whole) continue;
+      ++expected;
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_NEAR(found[start_us][i], values[i], 1e-4) << "seed " << seed << " " << start;
+      }
+    }
+    EXPECT_EQ(found.size(), expected);
+    EXPECT_GT(expected, 0u) << seed;
   }
 }
 
