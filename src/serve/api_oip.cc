@@ -349,10 +349,9 @@ void append_states(const std::vector<StateView>& states, std::vector<Output>& ou
   outputs.insert(outputs.end(), {state, probability, windows});
 }
 
-Reply too_many_sequences(Service& service, const Call& call, const Error& error) {
-  service.metrics.refused("too_many_sequences");
-  Reply reply = error_reply(call.form, 503, "too_many_sequences", error.message(), call.request_id);
-  reply.headers.push_back({"Retry-After", "30"});
+Reply unavailable(const Call& call, std::string_view code, std::string_view detail, int retry_s) {
+  Reply reply = error_reply(call.form, 503, code, detail, call.request_id);
+  reply.headers.push_back({"Retry-After", std::to_string(retry_s)});
   return reply;
 }
 
@@ -367,6 +366,11 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
   TRY_ASSIGN(OipRequest request, parse_oip_request(parts.json, kMaxValues));
   TRY(take_binary(parts.binary, request));
   service.metrics.parsed(parts.binary.empty() ? "json" : "binary", seconds_since(begun));
+  if (request.timeout_us &&
+      seconds_since(call.received) * 1e6 > static_cast<double>(*request.timeout_us)) {
+    service.metrics.refused("deadline");
+    return unavailable(call, "deadline", "the request waited past its own timeout", 1);
+  }
   if (request.inputs.size() != 1) {
     return invalid_input("inputs",
                          fmt::format("has {} tensors, the model takes one", request.inputs.size()));
@@ -378,7 +382,8 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
   const std::string owner = service.options.keys.empty() ? "" : call.who;
   const auto found = service.sequences.find(owner, model.name, request);
   if (!found.ok() && found.error().code == ErrorCode::kUnsupported) {
-    return too_many_sequences(service, call, found.error());
+    service.metrics.refused("too_many_sequences");
+    return unavailable(call, "too_many_sequences", found.error().message(), 30);
   }
   TRY_ASSIGN(const std::shared_ptr<SequenceEntry> sequence, found);
   Engines engines;

@@ -146,70 +146,96 @@ std::optional<double> value_by_rule(const std::map<int64_t, float>& samples, int
   return before->second + share * (static_cast<double>(after->second) - before->second);
 }
 
-// Holes of every length, jitter, other rates, repetitions with other values, any order of arrival
-// within a tenth of a second.
+int64_t below(std::mt19937& random, int64_t n) {
+  return static_cast<int64_t>(random() % static_cast<uint32_t>(n));
+}
+
+struct RandomStream {
+  std::vector<std::map<int64_t, float>> samples;  // [sensor], by time
+  std::vector<std::pair<size_t, Sample>> sent;    // of all sensors, by time
+};
+
+// With jitter and holes of up to eight samples; every sensor begins at 0.
+RandomStream random_stream(std::mt19937& random, size_t sensors, int64_t spacing_us) {
+  RandomStream stream;
+  stream.samples.resize(sensors);
+  for (size_t sensor = 0; sensor < sensors; ++sensor) {
+    int64_t hole = 0;
+    for (int64_t i = 0; i < 400; ++i) {
+      if (i > 0 && hole == 0 && below(random, 25) == 0) hole = 1 + below(random, 8);
+      if (hole > 0) {
+        --hole;
+        continue;
+      }
+      Sample sample;
+      sample.time_us = i * spacing_us + (i > 0 ? below(random, 2400) - 1200 : 0);
+      sample.values.fill(static_cast<float>(below(random, 2000)) / 100.0f);
+      stream.samples[sensor][sample.time_us] = sample.values[0];
+      stream.sent.push_back({sensor, sample});
+    }
+  }
+  std::stable_sort(stream.sent.begin(), stream.sent.end(), [](const auto& a, const auto& b) {
+    return a.second.time_us < b.second.time_us;
+  });
+  return stream;
+}
+
+// Inserts in any order within a tenth of a second, a fifth twice with other values; gives the
+// windows by their start.
+std::map<int64_t, std::vector<float>> windows_of(std::mt19937& random, RandomStream stream,
+                                                 Timeline& timeline) {
+  std::map<int64_t, std::vector<float>> windows;
+  const size_t block = 10 * timeline.options.sensors;
+  for (size_t at = 0; at < stream.sent.size(); at += block) {
+    const auto begin = stream.sent.begin() + static_cast<long>(at);
+    const auto end = begin + static_cast<long>(std::min(block, stream.sent.size() - at));
+    if (at > 0) std::shuffle(begin, end, random);  // the first ones are the origin
+    for (auto each = begin; each != end; ++each) {
+      insert(timeline, each->first, each->second);
+      if (below(random, 5) != 0) continue;
+      Sample again = each->second;
+      again.values.fill(-999.0f);
+      EXPECT_EQ(insert(timeline, each->first, again), Fate::kDuplicate);
+    }
+    for (Cut& cut : all_windows(timeline)) windows[cut.start_us] = std::move(cut.values);
+  }
+  return windows;
+}
+
+// The window's values by the rule; nothing if it has a gap.
+std::optional<std::vector<double>> window_by_rule(const RandomStream& stream,
+                                                  const Timeline& timeline, uint64_t start) {
+  std::vector<double> values;
+  for (const auto& samples : stream.samples) {
+    for (size_t i = 0; i < timeline.options.window_samples; ++i) {
+      const auto value = value_by_rule(samples, instant_us(timeline, start + i), timeline.options);
+      if (!value) return std::nullopt;
+      values.push_back(*value);
+    }
+  }
+  return values;
+}
+
 TEST(Timeline, RandomStreamsGiveTheWindowsOfTheRule) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     std::mt19937 random(seed);
-    const auto below = [&](int64_t n) {
-      return static_cast<int64_t>(random() % static_cast<uint32_t>(n));
-    };
     TimelineOptions options = small(1 + seed % 3);
-    options.hop_samples = 3 + static_cast<size_t>(below(25));
-    const int64_t spacing_us = seed % 2 == 0 ? 10000 : 5000 + below(8000);
-    std::vector<std::map<int64_t, float>> samples(options.sensors);
-    std::vector<std::pair<size_t, Sample>> sent;
-    for (size_t sensor = 0; sensor < options.sensors; ++sensor) {
-      for (int64_t i = 0, hole = 0; i < 400; ++i) {
-        if (hole == 0 && i > 0 && below(25) == 0) hole = 1 + below(8);
-        if (hole > 0 && --hole >= 0 && i > 0) continue;
-        Sample sample;
-        sample.time_us = i * spacing_us + (i > 0 ? below(2400) - 1200 : 0);
-        sample.values.fill(static_cast<float>(below(2000)) / 100.0f);
-        samples[sensor][sample.time_us] = sample.values[0];
-        sent.push_back({sensor, sample});
-      }
-    }
-    std::stable_sort(sent.begin(), sent.end(), [](const auto& a, const auto& b) {
-      return a.second.time_us < b.second.time_us;
-    });
+    options.hop_samples = 3 + static_cast<size_t>(below(random, 18));
+    const int64_t spacing_us = seed % 2 == 0 ? 10000 : 5000 + below(random, 8000);
+    const RandomStream stream = random_stream(random, options.sensors, spacing_us);
     Timeline timeline = make_timeline(options);
-    std::map<int64_t, std::vector<float>> found;
-    const size_t block = 10 * options.sensors;
-    for (size_t at = 0; at < sent.size(); at += block) {
-      const auto begin = sent.begin() + static_cast<long>(at);
-      const auto end = sent.begin() + static_cast<long>(std::min(at + block, sent.size()));
-      if (at > 0) std::shuffle(begin, end, random);  // the first ones are the origin
-      for (auto each = begin; each != end; ++each) {
-        insert(timeline, each->first, each->second);
-        Sample again = each->second;
-        again.values.fill(-999.0f);
-        if (below(5) != 0) continue;
-        EXPECT_EQ(insert(timeline, each->first, again), Fate::kDuplicate);
-      }
-      for (Cut& cut : all_windows(timeline)) found[cut.start_us] = std::move(cut.values);
-    }
+    const auto found = windows_of(random, stream, timeline);
     ASSERT_EQ(timeline.counts.late, 0u);
-    const uint64_t known = known_instants(timeline);
     size_t expected = 0;
-    for (uint64_t start = 0; start + options.window_samples <= known;
+    for (uint64_t start = 0; start + options.window_samples <= known_instants(timeline);
          start += options.hop_samples) {
-      const int64_t start_us = instant_us(timeline, start);
-      bool whole = true;
-      std::vector<double> values;
-      for (size_t sensor = 0; sensor < options.sensors; ++sensor) {
-        for (size_t i = 0; i < options.window_samples; ++i) {
-          const auto value =
-              value_by_rule(samples[sensor], instant_us(timeline, start + i), options);
-          whole &= value.has_value();
-          values.push_back(value.value_or(0.0));
-        }
-      }
-      ASSERT_EQ(found.contains(start_us), whole) << "seed " << seed << " window " << start;
-      if (!whole) continue;
+      const auto window = found.find(instant_us(timeline, start));
+      const auto values = window_by_rule(stream, timeline, start);
+      ASSERT_EQ(window != found.end(), values.has_value()) << "seed " << seed << " at " << start;
+      if (!values) continue;
       ++expected;
-      for (size_t i = 0; i < values.size(); ++i) {
-        ASSERT_NEAR(found[start_us][i], values[i], 1e-4) << "seed " << seed << " " << start;
+      for (size_t i = 0; i < values->size(); ++i) {
+        ASSERT_NEAR(window->second[i], (*values)[i], 1e-4) << "seed " << seed << " at " << start;
       }
     }
     EXPECT_EQ(found.size(), expected);

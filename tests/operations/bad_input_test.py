@@ -297,6 +297,27 @@ class Limits(unittest.TestCase):
             self.assertEqual(stats["success"]["count"], 8 - len(refused))
 
 
+    def test_a_request_has_a_timeout_of_its_own(self):
+        with harness.Served() as server:
+            body = json.loads(oip_body(server))
+            for timeout, status in ((0, 503), (20_000_000, 200)):  # microseconds
+                found, headers, text = server.call("POST", "/v2/models/fsq/infer",
+                                                   json.dumps({**body, "parameters": {"timeout": timeout}}))
+                self.assertEqual(found, status, text)
+            self.assertIsNone(headers["Retry-After"])
+
+    def test_too_many_sequences(self):
+        with harness.Served("--sessions", "2") as server:
+            body = json.loads(oip_body(server))
+            for number, status in ((1, 200), (2, 200), (3, 503)):
+                parameters = {"sequence_id": number, "sequence_start": True}
+                found, headers, text = server.call("POST", "/v2/models/fsq/infer",
+                                                   json.dumps({**body, "parameters": parameters}))
+                self.assertEqual(found, status, text)
+            self.assertEqual(json.loads(text)["code"], "too_many_sequences")
+            self.assertEqual(headers["Retry-After"], "30")
+
+
 class Owners(unittest.TestCase):
     def test_a_session_is_there_for_its_own_key_and_for_admins_only(self):
         keys = {"ann": "stream", "bob": "stream", "eve": "read", "root": "admin"}
