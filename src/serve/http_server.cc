@@ -165,9 +165,19 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     keep_alive_ = false;
     head_ = false;
     lowest().expires_after(state_->options.limits.write);
-    write(state_->handlers.malformed(
-        status_of(error),
-        fmt::format("the request's {} could not be read: {}", part, error.message())));
+    write(state_->handlers.malformed(status_of(error), sentence_of(error, part),
+                                     std::string(parser_->get().target())));
+  }
+
+  std::string sentence_of(const error_code& error, std::string_view part) const {
+    const HttpLimits& limits = state_->options.limits;
+    if (error == http::error::body_limit) {
+      return fmt::format("the request's body has more than {} bytes", limits.body_bytes);
+    }
+    if (error == http::error::header_limit) {
+      return fmt::format("the request's header has more than {} bytes", limits.header_bytes);
+    }
+    return fmt::format("the request's {} could not be read: {}", part, error.message());
   }
 
   std::shared_ptr<Request> take_request() {
@@ -191,7 +201,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     head_ = request->method == "HEAD";
     if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
       keep_alive_ = false;
-      return write(state_->handlers.malformed(400, parsed.error().message()));
+      return write(state_->handlers.malformed(400, parsed.error().message(), target));
     }
     // While a handler thinks, nothing times out here; deadlines of work are the handler's.
     lowest().expires_never();
@@ -262,7 +272,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     const std::string target(upgrade.target());
     const std::shared_ptr<Request> request = take_request();
     if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
-      write(state_->handlers.malformed(400, parsed.error().message()));
+      write(state_->handlers.malformed(400, parsed.error().message(), target));
       return true;
     }
     if (std::optional<Reply> refusal = state_->handlers.may_upgrade(*request)) {

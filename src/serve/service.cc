@@ -178,12 +178,6 @@ std::string allowed_methods(std::string_view path) {
   return methods;
 }
 
-// Of a path that has no route for the method.
-ErrorForm form_of(std::string_view path) {
-  if (path == "/v2" || path.starts_with("/v2/")) return ErrorForm::kInference;
-  return path == "/infer" || path == "/healthz" ? ErrorForm::kSidecar : ErrorForm::kProblem;
-}
-
 }  // namespace
 
 Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
@@ -194,6 +188,12 @@ Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
       workers(std::max<size_t>(options.workers, 1), options.queue_limit) {
   rate_limits.per_second = options.rate_per_second;
   rate_limits.burst = options.rate_burst;
+}
+
+ErrorForm form_of(std::string_view path) {
+  path = path.substr(0, path.find('?'));
+  if (path == "/v2" || path.starts_with("/v2/")) return ErrorForm::kInference;
+  return path == "/infer" || path == "/healthz" ? ErrorForm::kSidecar : ErrorForm::kProblem;
 }
 
 std::span<const Route> routes() { return kRoutes; }

@@ -190,6 +190,12 @@ class Sockets(unittest.TestCase):
     def test_an_oversized_body_gets_its_answer_while_it_is_still_being_sent(self):
         head = b"POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n"
         self.assertIn(b" 413 ", exchange(self.port, head, b"x" * 20_000_000)[:20])
+        for path, form in (("infer", b'"model_available":true'), ("v2/models/fsq/infer", b'"code":"malformed"'),
+                           ("api/v1/analysis/stream", b'"type":"urn:')):
+            got = exchange(self.port, f"PUT /{path} HTTP/1.1\r\nContent-Length: 20000000\r\n\r\n".encode())
+            self.assertIn(b" 413 ", got[:20])
+            self.assertIn(form, got)
+            self.assertIn(b"body has more than 8388608 bytes", got)
         chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
         head = b"POST /infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.assertIn(b" 413 ", exchange(self.port, head, chunk * 200)[:20])
@@ -232,6 +238,7 @@ class Sockets(unittest.TestCase):
                      b"GET /livez HTTP/1.1\r\nA: " + b"b" * 1000000):
             got = exchange(self.port, bomb)
             self.assertRegex(got[:20], rb" 4(00|31) ")
+            self.assertIn(b'"detail":"the request', got)
 
     def test_a_hundred_slow_clients_do_not_hold_up_others(self):
         slow = [socket.create_connection(("127.0.0.1", self.port), timeout=20) for _ in range(100)]
