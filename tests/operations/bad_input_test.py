@@ -177,7 +177,7 @@ class Sockets(unittest.TestCase):
             got = exchange(self.port, good + garbage)
             self.assertEqual(got.count(b"HTTP/1.1 200 "), 1, got[:200])
             self.assertEqual(got.count(b"HTTP/1.1 400 "), 1, got[-400:])
-            self.assertIn(b'"title":"malformed"', got)
+            self.assertIn(b'"malformed"', got)
 
     def test_a_client_that_has_closed_its_side_is_still_answered(self):
         body = harness.infer_body().encode()
