@@ -56,6 +56,10 @@ void add_serve_flags(CLI::App& command, ServeFlags& all) {
   verb->add_flag("--edgeinfer-compat,!--no-edgeinfer-compat", options.edgeinfer_compat,
                  "64 latents and 12 scores in /infer (default)");
   verb->add_flag("--mirror-sensor", options.mirror_sensor, "/infer with one sensor feeds both");
+  verb->add_option("--session-speed", options.sessions.speed,
+                   "seconds of signal a session may send per second; 0: no limit")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
   add_engine_flags(*verb, flags->engine);
 }
 

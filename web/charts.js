@@ -59,7 +59,8 @@ export function makeCharts(canvas) {
     charts[`signal${sensor}`] = make(`signal${sensor}`, 'line', ['x', 'y', 'z'].map((name, axis) => ({
       label: name, data: [], borderColor: AXES[axis], backgroundColor: AXES[axis], borderWidth: 1.3,
       pointRadius: 0, spanGaps: false })), {
-      plugins: { legend: { display: true, position: 'right', labels: { boxWidth: 10 } } },
+      plugins: { legend: { display: sensor === 0, position: 'top', align: 'end',
+        labels: { boxWidth: 10, boxHeight: 10, padding: 6 } } },
       scales: { x: secondsAxis(sensor === 1 ? 'seconds of the recording' : ''),
         y: { title: { display: true, text: `sensor ${sensor + 1}` } } },
     });

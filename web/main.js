@@ -208,7 +208,8 @@ function drawSessions() {
 
 function drawStatus() {
   const { status } = state;
-  setText('server', `${status.sessions} sessions · ${status.queue_waiting} windows wait · up `
+  const sessions = `${status.sessions} session${status.sessions === 1 ? '' : 's'}`;
+  setText('server', `${sessions} · ${status.queue_waiting} windows wait · up `
     + `${Math.floor(status.uptime_s / 60)} min${status.draining ? ' · shutting down' : ''}`);
   $('engines').replaceChildren(...status.engines.map((engine) => {
     const row = document.createElement('tr');

@@ -95,6 +95,16 @@ Access judge_access(const std::vector<ApiKey>& keys, const Request& request, Rol
   return judge_key(keys, key_of(request), needed);
 }
 
+std::optional<double> take_tokens(Bucket& bucket, double cost, double per_second, double burst,
+                                  TimePoint now) {
+  const double passed = std::chrono::duration<double>(now - bucket.seen).count();
+  bucket.tokens = std::min(burst, bucket.tokens + std::max(passed, 0.0) * per_second);
+  bucket.seen = now;
+  if (bucket.tokens < cost) return (cost - bucket.tokens) / per_second;
+  bucket.tokens -= cost;
+  return std::nullopt;
+}
+
 std::optional<double> take_token(RateLimits& limits, const std::string& who, TimePoint now) {
   if (limits.per_second <= 0.0) return std::nullopt;
   if (limits.buckets.size() >= kMaxBuckets && !limits.buckets.contains(who)) {
@@ -103,16 +113,8 @@ std::optional<double> take_token(RateLimits& limits, const std::string& who, Tim
         [](const auto& a, const auto& b) { return a.second.seen < b.second.seen; }));
   }
   const double burst = std::max(limits.burst, 1.0);
-  const auto [entry, is_new] = limits.buckets.try_emplace(who, RateLimits::Bucket{burst, now});
-  RateLimits::Bucket& bucket = entry->second;
-  const double passed = std::chrono::duration<double>(now - bucket.seen).count();
-  bucket.tokens = std::min(burst, bucket.tokens + std::max(passed, 0.0) * limits.per_second);
-  bucket.seen = now;
-  if (bucket.tokens >= 1.0) {
-    bucket.tokens -= 1.0;
-    return std::nullopt;
-  }
-  return (1.0 - bucket.tokens) / limits.per_second;
+  const auto [entry, is_new] = limits.buckets.try_emplace(who, Bucket{burst, now});
+  return take_tokens(entry->second, 1.0, limits.per_second, burst, now);
 }
 
 }  // namespace graupel::serve

@@ -44,14 +44,19 @@ Access judge_access(const std::vector<ApiKey>& keys, const Request& request, Rol
 // The same for a key that came another way, as in a WebSocket message.
 Access judge_key(const std::vector<ApiKey>& keys, std::string_view key, Role needed);
 
-// Token buckets by name: `per_second` on average, up to `burst` at once; 0 per second: no limit.
+// A token bucket: `per_second` on average, up to `burst` at once.
+struct Bucket {
+  double tokens = 0.0;
+  TimePoint seen;
+};
+// nullopt if `cost` tokens were there and are taken, else the seconds after which they will be.
+std::optional<double> take_tokens(Bucket& bucket, double cost, double per_second, double burst,
+                                  TimePoint now);
+
+// Buckets by name; 0 per second: no limit.
 struct RateLimits {
   double per_second = 0.0;
   double burst = 0.0;
-  struct Bucket {
-    double tokens = 0.0;
-    TimePoint seen;
-  };
   std::map<std::string, Bucket> buckets;  // at most kMaxBuckets; the oldest is dropped
 };
 inline constexpr size_t kMaxBuckets = 4096;

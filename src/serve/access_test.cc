@@ -68,6 +68,15 @@ TEST(RateLimit, LetsBurstThroughThenAveragesOut) {
   EXPECT_NEAR(taken, 100, 1);
 }
 
+TEST(RateLimit, TakesManyAtOnceOrNone) {
+  const TimePoint start{};
+  Bucket bucket{10.0, start};
+  EXPECT_EQ(take_tokens(bucket, 8.0, 2.0, 10.0, start), std::nullopt);
+  EXPECT_DOUBLE_EQ(*take_tokens(bucket, 8.0, 2.0, 10.0, start), 3.0);
+  EXPECT_EQ(take_tokens(bucket, 2.0, 2.0, 10.0, start), std::nullopt);  // nothing was lost
+  EXPECT_EQ(take_tokens(bucket, 8.0, 2.0, 10.0, start + std::chrono::seconds(4)), std::nullopt);
+}
+
 TEST(RateLimit, RemembersABoundedNumberOfNames) {
   RateLimits limits{.per_second = 1.0, .burst = 1.0, .buckets = {}};
   for (size_t i = 0; i < 3 * kMaxBuckets; ++i) {

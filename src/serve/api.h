@@ -25,6 +25,12 @@ void get_oip_model(Service& service, Call call);
 void get_oip_ready(Service& service, Call call);
 void post_oip_infer(Service& service, Call call);
 
+// api_statistics.cc: the protocol's statistics extension.
+void get_oip_statistics(Service& service, Call call);  // of all models, one, or one version
+// The same call, whose answer is counted in the model's statistics with what `times` then holds.
+Call counted(Call call, const std::shared_ptr<Model>& model,
+             const std::shared_ptr<RequestTimes>& times);
+
 // api_repository.cc: the protocol's model repository extension.
 void post_oip_index(Service& service, Call call);
 void post_oip_load(Service& service, Call call);
@@ -38,6 +44,9 @@ void get_session_motifs(Service& service, Call call);
 void get_session_synchrony(Service& service, Call call);
 void get_session_behavioural(Service& service, Call call);
 void get_api_models(Service& service, Call call);
+
+// session_socket.cc: the WebSocket's path without an upgrade, 426.
+void get_socket(Service& service, Call call);
 
 // api_dashboard.cc: what a dashboard reads.
 void get_sessions(Service& service, Call call);

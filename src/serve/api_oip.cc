@@ -349,14 +349,28 @@ void append_states(const std::vector<StateView>& states, std::vector<Output>& ou
   outputs.insert(outputs.end(), {state, probability, windows});
 }
 
+Reply unavailable(const Call& call, std::string_view code, std::string_view detail, int retry_s) {
+  Reply reply = error_reply(call.form, 503, code, detail, call.request_id);
+  reply.headers.push_back({"Retry-After", std::to_string(retry_s)});
+  return reply;
+}
+
+double seconds_since(TimePoint begun) {
+  return std::chrono::duration<double>(Clock::now() - begun).count();
+}
+
 Result<Reply> infer(Service& service, const Call& call, Model& model, size_t worker,
-                    double queue_seconds) {
+                    RequestTimes& times) {
   const TimePoint begun = Clock::now();
   TRY_ASSIGN(const Parts parts, split_body(*call.request));
   TRY_ASSIGN(OipRequest request, parse_oip_request(parts.json, kMaxValues));
   TRY(take_binary(parts.binary, request));
-  service.metrics.parsed(parts.binary.empty() ? "json" : "binary",
-                         std::chrono::duration<double>(Clock::now() - begun).count());
+  service.metrics.parsed(parts.binary.empty() ? "json" : "binary", seconds_since(begun));
+  if (request.timeout_us &&
+      seconds_since(call.received) * 1e6 > static_cast<double>(*request.timeout_us)) {
+    service.metrics.refused("deadline");
+    return unavailable(call, "deadline", "the request waited past its own timeout", 1);
+  }
   if (request.inputs.size() != 1) {
     return invalid_input("inputs",
                          fmt::format("has {} tensors, the model takes one", request.inputs.size()));
@@ -366,10 +380,15 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
   std::vector<Output> outputs = empty_outputs(model, batch.windows);
   const size_t each = batch.values.size() / batch.windows;
   const std::string owner = service.options.keys.empty() ? "" : call.who;
-  TRY_ASSIGN(const std::shared_ptr<SequenceEntry> sequence,
-             service.sequences.find(owner, model.name, request));
+  const auto found = service.sequences.find(owner, model.name, request);
+  if (!found.ok() && found.error().code == ErrorCode::kUnsupported) {
+    service.metrics.refused("too_many_sequences");
+    return unavailable(call, "too_many_sequences", found.error().message(), 30);
+  }
+  TRY_ASSIGN(const std::shared_ptr<SequenceEntry> sequence, found);
   Engines engines;
   std::vector<StateView> states;
+  times.input_s = seconds_since(begun);
   for (size_t i = 0; i < batch.windows; ++i) {
     const std::span<const float> window = std::span(batch.values).subspan(i * each, each);
     WindowAnswer answered;
@@ -378,13 +397,17 @@ Result<Reply> infer(Service& service, const Call& call, Model& model, size_t wor
     } else {
       TRY(answer_of_sequence(model, worker, window, *sequence, answered, states));
     }
-    observe(service.metrics, model, answered, queue_seconds);
+    observe(service.metrics, model, answered, times.queue_s);
+    times.infer_s += answered.infer_seconds;
     append_answer(answered, batch.windows, outputs);
     note(answered, engines);
   }
   if (states.size() == batch.windows) append_states(states, outputs);
   service.sequences.finish(owner, model.name, request);
-  return format_outputs(model, request, outputs, engines);
+  Result<Reply> reply = format_outputs(model, request, outputs, engines);
+  times.windows = batch.windows;
+  times.output_s = seconds_since(begun) - times.input_s - times.infer_s;
+  return reply;
 }
 
 }  // namespace
@@ -404,7 +427,7 @@ void observe(Metrics& metrics, const Model& model, const WindowAnswer& answer,
 void get_oip_server(Service&, Call call) {
   call.respond(json_reply(
       200, fmt::format(R"({{"name":"graupel","version":"{}","extensions":["binary_tensor_data",)"
-                       R"("model_repository","sequence"]}})",
+                       R"("model_repository","sequence","statistics"]}})",
                        kVersion)));
 }
 
@@ -422,9 +445,12 @@ void get_oip_ready(Service& service, Call call) {
 void post_oip_infer(Service& service, Call call) {
   const std::shared_ptr<Model> model = model_of(service, call);
   if (model == nullptr) return call.respond(no_model(call));
+  const auto times = std::make_shared<RequestTimes>();
+  call = counted(std::move(call), model, times);
   compute(service, call, service.options.deadline,
-          [&service, call, model](size_t worker, double queue_seconds) {
-            Result<Reply> reply = infer(service, call, *model, worker, queue_seconds);
+          [&service, call, model, times](size_t worker, double queue_seconds) {
+            times->queue_s = queue_seconds;
+            Result<Reply> reply = infer(service, call, *model, worker, *times);
             return reply.ok() ? *std::move(reply) : error_reply(call, reply.error());
           });
 }

@@ -128,7 +128,7 @@ std::string answer_json(const Model& model, const WindowAnswer& answer, bool com
   return json + "}";
 }
 
-Reply infer(Service& service, const Call& call, Model& model, size_t worker, double queue_seconds) {
+Reply infer(Service& service, const Call& call, Model& model, size_t worker, RequestTimes& times) {
   const TimePoint begun = Clock::now();
   const Result<SidecarRequest> request =
       parse_sidecar_request(call.request->body, element_count(model.window_shape()).value_or(0));
@@ -141,16 +141,21 @@ Reply infer(Service& service, const Call& call, Model& model, size_t worker, dou
   const Result<std::vector<float>> window =
       window_of(*request, model.window_shape(), service.options.mirror_sensor);
   if (!window.ok()) return error_reply(call, window.error(), 422);
+  times.input_s = std::chrono::duration<double>(Clock::now() - begun).count();
   const Result<WindowAnswer> answered = answer(model, worker, *window);
   if (!answered.ok()) return error_reply(call, answered.error(), 500);
-  observe(service.metrics, model, *answered, queue_seconds);
+  observe(service.metrics, model, *answered, times.queue_s);
   if (!answered->decision) {
     return error_reply(call, unsupported("model", "gives no class scores; use /v2/models"), 422);
   }
   const double latency_ms =
       std::chrono::duration<double, std::milli>(Clock::now() - call.received).count();
-  return json_reply(200,
-                    answer_json(model, *answered, service.options.edgeinfer_compat, latency_ms));
+  std::string json = answer_json(model, *answered, service.options.edgeinfer_compat, latency_ms);
+  times.windows = 1;
+  times.infer_s = answered->infer_seconds;
+  times.output_s =
+      std::chrono::duration<double>(Clock::now() - begun).count() - times.input_s - times.infer_s;
+  return json_reply(200, std::move(json));
 }
 
 }  // namespace
@@ -161,9 +166,12 @@ void post_sidecar_infer(Service& service, Call call) {
     return call.respond(error_reply(call.form, 503, "not_ready", "no model is ready",
                                     call.request_id, model != nullptr));
   }
+  const auto times = std::make_shared<RequestTimes>();
+  call = counted(std::move(call), model, times);
   compute(service, call, service.options.deadline,
-          [&service, call, model](size_t worker, double queue_seconds) {
-            return infer(service, call, *model, worker, queue_seconds);
+          [&service, call, model, times](size_t worker, double queue_seconds) {
+            times->queue_s = queue_seconds;
+            return infer(service, call, *model, worker, *times);
           });
 }
 

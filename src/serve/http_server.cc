@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
@@ -45,6 +46,9 @@ namespace {
 
 using PlainStream = beast::tcp_stream;
 using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+
+constexpr std::chrono::seconds kLinger{2};
+constexpr size_t kLingerBytes = size_t{64} << 20;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -155,14 +159,25 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   // A request that cannot be read: answered once, then the connection closes, because where the
   // next request begins is not known.
   void refuse(const error_code& error, std::string_view part) {
+    lingers_ = true;
     // A socket that timed out is closed already.
     if (is_gone(error) || error == beast::error::timeout) return close();
     keep_alive_ = false;
     head_ = false;
     lowest().expires_after(state_->options.limits.write);
-    write(state_->handlers.malformed(
-        status_of(error),
-        fmt::format("the request's {} could not be read: {}", part, error.message())));
+    write(state_->handlers.malformed(status_of(error), sentence_of(error, part),
+                                     std::string(parser_->get().target())));
+  }
+
+  std::string sentence_of(const error_code& error, std::string_view part) const {
+    const HttpLimits& limits = state_->options.limits;
+    if (error == http::error::body_limit) {
+      return fmt::format("the request's body has more than {} bytes", limits.body_bytes);
+    }
+    if (error == http::error::header_limit) {
+      return fmt::format("the request's header has more than {} bytes", limits.header_bytes);
+    }
+    return fmt::format("the request's {} could not be read: {}", part, error.message());
   }
 
   std::shared_ptr<Request> take_request() {
@@ -186,7 +201,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     head_ = request->method == "HEAD";
     if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
       keep_alive_ = false;
-      return write(state_->handlers.malformed(400, parsed.error().message()));
+      return write(state_->handlers.malformed(400, parsed.error().message(), target));
     }
     // While a handler thinks, nothing times out here; deadlines of work are the handler's.
     lowest().expires_never();
@@ -222,7 +237,25 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
                       });
   }
 
+  // A client that is still sending when the connection closes loses the answer too: what it sends
+  // is thrown away for a moment, so that it gets to read why it was refused.
+  void linger(size_t left) {
+    stream_.async_read_some(asio::buffer(waste_), [self = this->shared_from_this(), left](
+                                                      const error_code& error, size_t bytes) {
+      if (error || bytes >= left) return self->close();
+      self->linger(left - bytes);
+    });
+  }
+
   void finish() {
+    if (lingers_) {
+      lowest().expires_after(kLinger);
+      if constexpr (std::is_same_v<Stream, PlainStream>) {
+        error_code ignored;
+        lowest().socket().shutdown(tcp::socket::shutdown_send, ignored);
+      }
+      return linger(kLingerBytes);
+    }
     if constexpr (std::is_same_v<Stream, TlsStream>) {
       stream_.async_shutdown(
           [self = this->shared_from_this()](const error_code&) { self->close(); });
@@ -239,7 +272,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     const std::string target(upgrade.target());
     const std::shared_ptr<Request> request = take_request();
     if (const Result<void> parsed = parse_target(target, *request); !parsed.ok()) {
-      write(state_->handlers.malformed(400, parsed.error().message()));
+      write(state_->handlers.malformed(400, parsed.error().message(), target));
       return true;
     }
     if (std::optional<Reply> refusal = state_->handlers.may_upgrade(*request)) {
@@ -266,6 +299,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   bool busy_ = false;
   bool keep_alive_ = false;
   bool head_ = false;
+  bool lingers_ = false;
+  std::array<char, 4096> waste_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;

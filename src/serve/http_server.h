@@ -52,8 +52,9 @@ struct Socket {
 
 struct HttpHandlers {
   std::function<void(std::shared_ptr<const Request>, Respond)> request;
-  // The answer to what is not HTTP or too large: 400, 413 or 431 and a sentence.
-  std::function<Reply(int status, std::string what)> malformed;
+  // The answer to what is not HTTP or too large: 400, 413 or 431 and a sentence. `target` is empty
+  // if it is not known.
+  std::function<Reply(int status, std::string what, std::string target)> malformed;
   // A request to become a WebSocket: nullopt to accept it, else the answer.
   std::function<std::optional<Reply>(const Request&)> may_upgrade;
   std::function<void(std::shared_ptr<const Request>, Socket)> socket_opened;

@@ -17,6 +17,7 @@
 #include "npu/start.h"
 #include "run/answers.h"
 #include "run/engine.h"
+#include "serve/statistics.h"
 
 namespace graupel::serve {
 
@@ -31,6 +32,7 @@ struct Model {
   bool decides = false;                    // the plan gives one row of logits
   std::vector<run::Engine> engines;        // one per worker
   npu::Started started;                    // the device in front of them, if the bundle has a HEF
+  ModelStatistics statistics;              // since it was loaded
   std::string cpu_reason;                  // why its HEF is not used; empty if there is none
 
   const run::Plan& plan() const { return run::plan_of(engines.front()); }

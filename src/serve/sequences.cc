@@ -27,9 +27,8 @@ Result<std::shared_ptr<SequenceEntry>> Sequences::find(const std::string& owner,
     return invalid_input(where, "was not begun: its first request needs sequence_start");
   }
   if (found == open_.end() && open_.size() >= limit_) {
-    return invalid_input(where, fmt::format("cannot begin: {} sequences are open, which is the "
-                                            "limit",
-                                            open_.size()));
+    return unsupported(where, fmt::format("cannot begin: {} sequences are open, which is the limit",
+                                          open_.size()));
   }
   std::shared_ptr<SequenceEntry>& entry = open_[key];
   if (entry == nullptr || request.sequence_start) entry = std::make_shared<SequenceEntry>();

@@ -30,8 +30,8 @@ class Sequences {
  public:
   Sequences(size_t limit, std::chrono::seconds idle) : limit_(limit), idle_(idle) {}
   // The request's sequence; nullptr if it names none. Begins it with sequence_start. `owner` keeps
-  // the sequences of different keys apart. Errors kInvalidInput: one that was not begun, or as
-  // many as may be.
+  // the sequences of different keys apart. Errors: kInvalidInput for one that was not begun,
+  // kUnsupported if as many are open as may be.
   Result<std::shared_ptr<SequenceEntry>> find(const std::string& owner, const std::string& model,
                                               const OipRequest& request);
   // After the answer: forgets it if the request has sequence_end.

@@ -25,9 +25,10 @@ HttpHandlers handlers_of(Service& service) {
   handlers.request = [&service](std::shared_ptr<const Request> request, Respond respond) {
     dispatch(service, std::move(request), std::move(respond));
   };
-  handlers.malformed = [&service](int status, const std::string& what) {
+  handlers.malformed = [&service](int status, const std::string& what, const std::string& target) {
     service.metrics.refused("malformed");
-    return error_reply(ErrorForm::kProblem, status, "malformed", what);
+    return error_reply(form_of(target), status, "malformed", what, {},
+                       service.models.first() != nullptr);
   };
   handlers.may_upgrade = [&service](const Request& request) {
     return judge_upgrade(service, request);

@@ -181,6 +181,28 @@ TEST(Server, CutsOffAClientThatSendsTooSlowly) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
 }
 
+TEST(Server, CutsOffAClientWhoseHeaderNeverEnds) {
+  ServeOptions options;
+  options.http.limits.idle = std::chrono::milliseconds(300);
+  Running running(std::move(options));
+  const int fd = connected(running.server->port());
+  const auto start = std::chrono::steady_clock::now();
+  // A byte each 20 ms does not buy more time than silence.
+  std::string_view header = "GET /livez HTTP/1.1\r\nA: ";
+  ssize_t sent = 1;
+  char byte = 0;
+  ssize_t got = -1;
+  for (size_t i = 0; i < 500 && sent == 1 && got < 0; ++i) {
+    const char next = i < header.size() ? header[i] : 'b';
+    sent = send(fd, &next, 1, MSG_NOSIGNAL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    got = recv(fd, &byte, 1, MSG_DONTWAIT);
+  }
+  close(fd);
+  EXPECT_LE(got, 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+}
+
 TEST(Server, TwoRequestsInOnePacketGetTwoAnswersInOrder) {
   Running running;
   const std::string answers = round_trip(

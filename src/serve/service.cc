@@ -33,6 +33,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/analysis/synchrony", Role::kRead, ErrorForm::kProblem, &get_session_synchrony},
     {"GET", "/api/v1/analysis/behavioral", Role::kRead, ErrorForm::kProblem,
      &get_session_behavioural},
+    {"GET", kSocketPath, Role::kAnyone, ErrorForm::kProblem, &get_socket},
     {"GET", "/api/v1/models", Role::kRead, ErrorForm::kProblem, &get_api_models},
     {"GET", "/api/v1/sessions", Role::kRead, ErrorForm::kProblem, &get_sessions},
     {"GET", "/api/v1/sessions/{session}", Role::kRead, ErrorForm::kProblem, &get_session},
@@ -40,6 +41,10 @@ constexpr Route kRoutes[] = {
     {"GET", "/v2", Role::kAnyone, ErrorForm::kInference, &get_oip_server},
     {"GET", "/v2/health/live", Role::kAnyone, ErrorForm::kInference, &get_livez},
     {"GET", "/v2/health/ready", Role::kAnyone, ErrorForm::kInference, &get_readyz},
+    {"GET", "/v2/models/stats", Role::kRead, ErrorForm::kInference, &get_oip_statistics},
+    {"GET", "/v2/models/{model}/stats", Role::kRead, ErrorForm::kInference, &get_oip_statistics},
+    {"GET", "/v2/models/{model}/versions/{version}/stats", Role::kRead, ErrorForm::kInference,
+     &get_oip_statistics},
     {"GET", "/v2/models/{model}", Role::kRead, ErrorForm::kInference, &get_oip_model},
     {"GET", "/v2/models/{model}/versions/{version}", Role::kRead, ErrorForm::kInference,
      &get_oip_model},
@@ -185,6 +190,12 @@ Service::Service(EventLoop& loop_, ServeOptions options_, Log log_)
   rate_limits.burst = options.rate_burst;
 }
 
+ErrorForm form_of(std::string_view path) {
+  path = path.substr(0, path.find('?'));
+  if (path == "/v2" || path.starts_with("/v2/")) return ErrorForm::kInference;
+  return path == "/infer" || path == "/healthz" ? ErrorForm::kSidecar : ErrorForm::kProblem;
+}
+
 std::span<const Route> routes() { return kRoutes; }
 
 void dispatch(Service& service, std::shared_ptr<const Request> request, Respond respond) {
@@ -210,12 +221,13 @@ void dispatch(Service& service, std::shared_ptr<const Request> request, Respond 
   call.respond = observed(service, call, "other", std::move(respond));
   const std::string methods = allowed_methods(call.request->path);
   if (methods.empty()) {
-    return call.respond(error_reply(ErrorForm::kProblem, 404, "not_found",
+    return call.respond(error_reply(form_of(call.request->path), 404, "not_found",
                                     "there is nothing at this path", call.request_id));
   }
-  Reply reply = method == "OPTIONS" ? Reply{204, "", "", {}}
-                                    : error_reply(ErrorForm::kProblem, 405, "method_not_allowed",
-                                                  "this path takes " + methods, call.request_id);
+  Reply reply = method == "OPTIONS"
+                    ? Reply{204, "", "", {}}
+                    : error_reply(form_of(call.request->path), 405, "method_not_allowed",
+                                  "this path takes " + methods, call.request_id);
   reply.headers.push_back({"Allow", methods + ", OPTIONS"});
   call.respond(std::move(reply));
 }
@@ -230,6 +242,8 @@ Reply error_reply(ErrorForm form, int status, std::string_view code, std::string
   if (form == ErrorForm::kInference) {
     json = "{\"error\":";
     append_text(json, detail);
+    json += ",\"code\":";
+    append_text(json, code);
     return json_reply(status, json + "}");
   }
   if (form == ErrorForm::kSidecar) {

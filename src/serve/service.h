@@ -83,6 +83,9 @@ struct Service {
 // {"error", "detail", "model_available"}, or RFC 9457 problem details.
 enum class ErrorForm : uint8_t { kInference, kSidecar, kProblem };
 
+// The form of errors about a path or target that has no route.
+ErrorForm form_of(std::string_view path);
+
 struct Call {
   std::shared_ptr<const Request> request;
   std::vector<std::string> parameters;  // what the pattern's {…} matched, in order

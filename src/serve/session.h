@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "decide/stream.h"
+#include "serve/access.h"
 #include "serve/event_loop.h"
 #include "serve/model.h"
 #include "serve/timeline.h"
@@ -102,6 +103,7 @@ struct Session {
   std::shared_ptr<Model> model;            // that is used now
   size_t channels = 9;
   Timeline timeline;
+  Bucket pace;  // seconds of signal that it may still send
   HopOptions hop;
   std::shared_ptr<StreamMemory> memory = std::make_shared<StreamMemory>();
   bool computing = false;  // a worker has the memory

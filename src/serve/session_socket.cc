@@ -253,6 +253,13 @@ std::optional<Reply> judge_upgrade(Service& service, const Request& request) {
   return std::nullopt;
 }
 
+void get_socket(Service&, Call call) {
+  Reply reply = error_reply(call.form, 426, "upgrade_required", "this path speaks WebSocket only",
+                            call.request_id);
+  reply.headers.push_back({"Upgrade", "websocket"});
+  call.respond(std::move(reply));
+}
+
 void open_socket(Service& service, const Request& request, Socket socket) {
   SocketClient client;
   client.who = request.peer;

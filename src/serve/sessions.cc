@@ -95,6 +95,23 @@ std::optional<Refusal> judge(const SensorLimits& limits, const Session& session,
   return std::nullopt;
 }
 
+// The longest request, a ring full of samples, is always taken after a pause.
+std::optional<Refusal> judge_pace(Service& service, Session& session, size_t samples) {
+  const SessionOptions& options = service.options.sessions;
+  if (options.speed <= 0.0) return std::nullopt;
+  const auto sensors = static_cast<double>(session.timeline.options.sensors);
+  const double seconds = static_cast<double>(samples) / (sensors * options.rate_hz);
+  const double burst = static_cast<double>(options.ring_samples) / options.rate_hz;
+  const auto wait = take_tokens(session.pace, seconds, options.speed, burst, Clock::now());
+  if (!wait) return std::nullopt;
+  service.metrics.refused("session_rate");
+  return Refusal{429, "session_rate",
+                 fmt::format("{} samples come faster than {} times the {} Hz of this session; "
+                             "see Retry-After and send them again",
+                             samples, options.speed, options.rate_hz),
+                 static_cast<int>(std::ceil(*wait))};
+}
+
 // When the sample came that completed the window that ends before `instant`.
 TimePoint arrival_of(Session& session, uint64_t instant) {
   TimePoint arrived = Clock::now();
@@ -166,6 +183,8 @@ std::vector<WindowRecord> compute_tasks(Service& service, Model& model, size_t w
     record->answered_at = std::chrono::system_clock::now();
     record->latency_s = std::chrono::duration<double>(Clock::now() - task.arrived).count();
     observe(service.metrics, model, answered, queue_s);
+    model.statistics.answered({1, queue_s, 0.0, answered.infer_seconds, answered.decide_seconds},
+                              record->latency_s, record->answered_at);
     service.metrics.session_window(model.name, record->latency_s);
     if (record->has_drift) service.metrics.drift(model.name, std::exp(record->drift_log_wealth));
     records.push_back(*std::move(record));
@@ -250,6 +269,7 @@ Outcome<SessionPointer> make_session(const Service& service, const std::shared_p
   session->model = model;
   session->created = std::chrono::system_clock::now();
   session->last_used = Clock::now();
+  session->pace = {static_cast<double>(options.ring_samples) / options.rate_hz, session->last_used};
   return session;
 }
 
@@ -319,6 +339,7 @@ Outcome<Accepted> feed_session(Service& service, const SessionPointer& session,
     return Refusal{503, "session_full",
                    "answers are as far behind as the session's memory reaches; send this again", 1};
   }
+  if (auto refused = judge_pace(service, *session, samples.size())) return *std::move(refused);
   const SampleCounts before = session->timeline.counts;
   for (const SessionSample& each : samples) insert(session->timeline, each.sensor, each.sample);
   const SampleCounts& after = session->timeline.counts;

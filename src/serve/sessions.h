@@ -26,6 +26,7 @@ struct SessionOptions {
   double hop_ms = 500.0;
   double rate_hz = 100.0;  // of models that do not say
   double gap_ms = 50.0;
+  double speed = 20.0;  // a session may send this many seconds of signal per second; 0: any
   std::chrono::seconds idle{3600};
 };
 

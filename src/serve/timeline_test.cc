@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 namespace graupel::serve {
@@ -122,6 +123,123 @@ TEST(Timeline, OtherRatesAndJitterAreBroughtToTheGrid) {
     const std::vector<Cut> windows = all_windows(timeline);
     EXPECT_GT(windows.size(), 15u) << rate_hz;
     for (const Cut& window : windows) expect_line(timeline, window);
+  }
+}
+
+// The rule of docs/sessions.md, read literally from all samples of a sensor.
+std::optional<double> value_by_rule(const std::map<int64_t, float>& samples, int64_t instant_us,
+                                    const TimelineOptions& options) {
+  const double tolerance_us = 1e6 / options.rate_hz / 10.0;
+  std::optional<std::pair<int64_t, float>> nearest, before, after;
+  for (const auto& each : samples) {
+    const auto apart_us = std::abs(each.first - instant_us);
+    if (!nearest || apart_us < std::abs(nearest->first - instant_us)) nearest = each;
+    if (each.first < instant_us) before = each;
+    if (each.first > instant_us && !after) after = each;
+  }
+  if (nearest && static_cast<double>(std::abs(nearest->first - instant_us)) <= tolerance_us) {
+    return nearest->second;
+  }
+  if (!before || !after || after->first - before->first > options.gap_us) return std::nullopt;
+  const double share = static_cast<double>(instant_us - before->first) /
+                       static_cast<double>(after->first - before->first);
+  return before->second + share * (static_cast<double>(after->second) - before->second);
+}
+
+int64_t below(std::mt19937& random, int64_t n) {
+  return static_cast<int64_t>(random() % static_cast<uint32_t>(n));
+}
+
+struct RandomStream {
+  std::vector<std::map<int64_t, float>> samples;  // [sensor], by time
+  std::vector<std::pair<size_t, Sample>> sent;    // of all sensors, by time
+};
+
+// With jitter and holes of up to eight samples; every sensor begins at 0.
+RandomStream random_stream(std::mt19937& random, size_t sensors, int64_t spacing_us) {
+  RandomStream stream;
+  stream.samples.resize(sensors);
+  for (size_t sensor = 0; sensor < sensors; ++sensor) {
+    int64_t hole = 0;
+    for (int64_t i = 0; i < 400; ++i) {
+      if (i > 0 && hole == 0 && below(random, 25) == 0) hole = 1 + below(random, 8);
+      if (hole > 0) {
+        --hole;
+        continue;
+      }
+      Sample sample;
+      sample.time_us = i * spacing_us + (i > 0 ? below(random, 2400) - 1200 : 0);
+      sample.values.fill(static_cast<float>(below(random, 2000)) / 100.0f);
+      stream.samples[sensor][sample.time_us] = sample.values[0];
+      stream.sent.push_back({sensor, sample});
+    }
+  }
+  std::stable_sort(stream.sent.begin(), stream.sent.end(), [](const auto& a, const auto& b) {
+    return a.second.time_us < b.second.time_us;
+  });
+  return stream;
+}
+
+// Inserts in any order within a tenth of a second, a fifth twice with other values; gives the
+// windows by their start.
+std::map<int64_t, std::vector<float>> windows_of(std::mt19937& random, RandomStream stream,
+                                                 Timeline& timeline) {
+  std::map<int64_t, std::vector<float>> windows;
+  const size_t block = 10 * timeline.options.sensors;
+  for (size_t at = 0; at < stream.sent.size(); at += block) {
+    const auto begin = stream.sent.begin() + static_cast<long>(at);
+    const auto end = begin + static_cast<long>(std::min(block, stream.sent.size() - at));
+    if (at > 0) std::shuffle(begin, end, random);  // the first ones are the origin
+    for (auto each = begin; each != end; ++each) {
+      insert(timeline, each->first, each->second);
+      if (below(random, 5) != 0) continue;
+      Sample again = each->second;
+      again.values.fill(-999.0f);
+      EXPECT_EQ(insert(timeline, each->first, again), Fate::kDuplicate);
+    }
+    for (Cut& cut : all_windows(timeline)) windows[cut.start_us] = std::move(cut.values);
+  }
+  return windows;
+}
+
+// The window's values by the rule; nothing if it has a gap.
+std::optional<std::vector<double>> window_by_rule(const RandomStream& stream,
+                                                  const Timeline& timeline, uint64_t start) {
+  std::vector<double> values;
+  for (const auto& samples : stream.samples) {
+    for (size_t i = 0; i < timeline.options.window_samples; ++i) {
+      const auto value = value_by_rule(samples, instant_us(timeline, start + i), timeline.options);
+      if (!value) return std::nullopt;
+      values.push_back(*value);
+    }
+  }
+  return values;
+}
+
+TEST(Timeline, RandomStreamsGiveTheWindowsOfTheRule) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    TimelineOptions options = small(1 + seed % 3);
+    options.hop_samples = 3 + static_cast<size_t>(below(random, 18));
+    const int64_t spacing_us = seed % 2 == 0 ? 10000 : 5000 + below(random, 8000);
+    const RandomStream stream = random_stream(random, options.sensors, spacing_us);
+    Timeline timeline = make_timeline(options);
+    const auto found = windows_of(random, stream, timeline);
+    ASSERT_EQ(timeline.counts.late, 0u);
+    size_t expected = 0;
+    for (uint64_t start = 0; start + options.window_samples <= known_instants(timeline);
+         start += options.hop_samples) {
+      const auto window = found.find(instant_us(timeline, start));
+      const auto values = window_by_rule(stream, timeline, start);
+      ASSERT_EQ(window != found.end(), values.has_value()) << "seed " << seed << " at " << start;
+      if (!values) continue;
+      ++expected;
+      for (size_t i = 0; i < values->size(); ++i) {
+        ASSERT_NEAR(window->second[i], (*values)[i], 1e-4) << "seed " << seed << " at " << start;
+      }
+    }
+    EXPECT_EQ(found.size(), expected);
+    EXPECT_GT(expected, 0u) << seed;
   }
 }
 

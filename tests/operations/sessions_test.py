@@ -43,9 +43,10 @@ class WebSocket:
     def send(self, data, opcode=1):
         mask = os.urandom(4)
         size = len(data)
-        length = bytes([0x80 | size]) if size < 126 else bytes([0xFE]) + struct.pack(">H", size)
-        if size > 65535:
-            length = bytes([0xFF]) + struct.pack(">Q", size)
+        if size < 126:
+            length = bytes([0x80 | size])
+        else:
+            length = bytes([0xFE]) + struct.pack(">H", size) if size < 65536 else bytes([0xFF]) + struct.pack(">Q", size)
         masked = bytes(b ^ mask[i % 4] for i, b in enumerate(data))
         self.socket.sendall(bytes([0x80 | opcode]) + length + mask + masked)
 
