@@ -28,6 +28,7 @@ serve::Log json_log(const Globals& globals) {
 Result<int> run(const Globals& globals, const ServeFlags& flags) {
   serve::ServeOptions options = flags.options;
   options.deadline = std::chrono::milliseconds(flags.deadline_ms);
+  options.log_requests = !globals.quiet;
   options.engine = engine_options(flags.engine);
   options.drain = std::chrono::milliseconds(flags.drain_ms);
   options.sessions.idle = std::chrono::seconds(flags.session_idle_s);

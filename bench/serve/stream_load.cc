@@ -1,13 +1,15 @@
 // Many sessions at once over WebSocket, each at 100 Hz per sensor: how long does a window's answer
 // take?
 //
-//   stream_load PORT SESSIONS SECONDS [FRAME_SAMPLES=10]
+//   stream_load PORT SESSIONS SECONDS [FRAME_SAMPLES=10] [echo]
 //
 // Idea: one thread, epoll. Session k starts at its own phase within a frame, so that the server
 // sees an even stream. A frame (binary message) holds the newest FRAME_SAMPLES instants of both
 // sensors. A window's answer is timed from the sending of the frame that held the window's last
 // sample. Frames are sent when they are due, whether answers came or not; how late this program
-// itself was is reported too. Prints one line of JSON. Messages: docs/sessions.md.
+// itself was is reported too. With `echo` the server gives messages back (echo_server): timed are
+// then the frames that hold a window's last sample, so that both say what the same messages take.
+// Prints one line of JSON. Messages: docs/sessions.md.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -124,6 +126,22 @@ std::string id_bytes(const std::string& uuid) {
   return bytes;
 }
 
+constexpr uint64_t kWindowSamples = 100, kHopSamples = 50;
+
+// A frame came back; `message` is what samples_message made.
+void take_echo(Session& session, std::string_view message, uint64_t frame_samples, Result& result) {
+  uint32_t number = 0;
+  if (message.size() < 24) return;
+  std::memcpy(&number, message.data() + 20, sizeof(number));
+  ++result.accepted;
+  // A window ends with every kHopSamples-th sample, from the first whole one on.
+  const uint64_t first = number * frame_samples, end = first + frame_samples;
+  const bool completes = end >= kWindowSamples && first / kHopSamples != end / kHopSamples;
+  if (completes && number < session.sent.size()) {
+    result.latency.push_back(now_seconds() - session.sent[number]);
+  }
+}
+
 void take(Session& session, std::string_view message, uint64_t frame_samples, Result& result) {
   const std::string type = field(message, "\"type\":\"", "\"");
   if (type == "started") session.id = id_bytes(field(message, "\"session_id\":\"", "\""));
@@ -153,7 +171,10 @@ void read_messages(Session& session, uint64_t frame_samples, Result& result) {
       head = 4;
     }
     if (session.in.size() - at < head + length) break;
-    if ((byte(0) & 0x0f) == 1) {
+    if ((byte(0) & 0x0f) == 2) {
+      take_echo(session, std::string_view(session.in).substr(at + head, length), frame_samples,
+                result);
+    } else if ((byte(0) & 0x0f) == 1) {
       take(session, std::string_view(session.in).substr(at + head, length), frame_samples, result);
     }
     at += head + length;
@@ -229,13 +250,14 @@ void print(Result& result, size_t sessions, double seconds) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: stream_load PORT SESSIONS SECONDS [FRAME_SAMPLES]\n");
+    std::fprintf(stderr, "usage: stream_load PORT SESSIONS SECONDS [FRAME_SAMPLES] [echo]\n");
     return 2;
   }
   const auto port = static_cast<uint16_t>(std::atoi(argv[1]));
   const auto count = static_cast<size_t>(std::atoi(argv[2]));
   const double seconds = std::atof(argv[3]);
   const auto frame_samples = static_cast<uint64_t>(argc > 4 ? std::atoi(argv[4]) : 10);
+  const bool echo = argc > 5 && std::string_view(argv[5]) == "echo";
   const double period = static_cast<double>(frame_samples) / kRateHz;
   Result result;
   std::vector<Session> sessions(count);
@@ -246,6 +268,7 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "session %zu could not be opened\n", i);
       return 1;
     }
+    if (echo) sessions[i].id.assign(16, '\0');
     epoll_event event{EPOLLIN, {.u64 = i}};
     epoll_ctl(poll, EPOLL_CTL_ADD, sessions[i].fd, &event);
     pump(poll, sessions, frame_samples, 0, result);

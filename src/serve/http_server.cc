@@ -2,7 +2,9 @@
 //
 // A connection reads a header, then its body, waits for the handler's answer, writes it and starts
 // again; there is one operation under way at a time, each with a deadline, so a peer that sends
-// slowly or never reads is cut off. Test: server_test.cc.
+// slowly or never reads is cut off. Deadlines are plain times that one timer looks through every
+// tenth of a second: setting and cancelling a timer for each operation costs more than the rest of
+// it. Test: server_test.cc.
 #include "serve/http_server.h"
 
 #include "serve/event_loop_state.h"
@@ -14,6 +16,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
@@ -40,6 +43,13 @@ struct HttpServer::State {
   uint64_t next_id = 1;
   // What closes each open connection if it is idle; the connection removes itself.
   std::map<uint64_t, std::function<void()>> close_if_idle;
+  // Until when each may take for what it is doing, and what closes it.
+  struct Timed {
+    const TimePoint* deadline = nullptr;
+    std::function<void()> close;
+  };
+  std::map<uint64_t, Timed> timed;
+  bool is_watching = false;  // whether a timer is set, which it is while there is any
 };
 
 namespace {
@@ -72,11 +82,45 @@ int status_of(const error_code& error) {
   return 400;
 }
 
+constexpr std::chrono::milliseconds kWatch{100};
+
+void watch_deadlines(const std::shared_ptr<HttpServer::State>& state) {
+  if (state->timed.empty() || state->is_watching) return;
+  state->is_watching = true;
+  state->loop->after(kWatch, [weak = std::weak_ptr(state)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->is_watching = false;
+    std::vector<std::function<void()>> late;  // closing removes entries
+    const TimePoint now = Clock::now();
+    for (const auto& [id, each] : self->timed) {
+      if (*each.deadline <= now) late.push_back(each.close);
+    }
+    for (const auto& close : late) close();
+    watch_deadlines(self);
+  });
+}
+
 // Errors after which nobody listens any more.
 bool is_gone(const error_code& error) {
   return error == http::error::end_of_stream || error == asio::error::eof ||
          error == asio::error::connection_reset || error == asio::error::operation_aborted ||
          error == asio::ssl::error::stream_truncated || error == asio::error::broken_pipe;
+}
+
+// Of an answer: status line and header. Names and values are the server's own or safe tokens.
+std::string head_of(const Reply& reply, bool closes, bool empty) {
+  std::string head = fmt::format("HTTP/1.1 {} {}\r\n", reply.status,
+                                 std::string_view(http::obsolete_reason(
+                                     http::int_to_status(static_cast<unsigned>(reply.status)))));
+  const auto line = [&](std::string_view name, std::string_view value) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  };
+  if (closes) line("Connection", "close");
+  if (!reply.content_type.empty()) line("Content-Type", reply.content_type);
+  for (const Header& header : reply.headers) line(header.name, header.value);
+  if (!empty) line("Content-Length", std::to_string(reply.body.size()));
+  return head += "\r\n";
 }
 
 template <class Stream>
@@ -89,14 +133,21 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
         id_(state_->next_id++) {
     buffer_.reserve(16 * 1024);
   }
-  ~Connection() { state_->close_if_idle.erase(id_); }
+  ~Connection() {
+    state_->close_if_idle.erase(id_);
+    state_->timed.erase(id_);
+  }
 
   void start() {
     state_->close_if_idle[id_] = [weak = this->weak_from_this()] {
       if (const auto self = weak.lock(); self && !self->busy_) self->close();
     };
+    state_->timed[id_] = {&deadline_, [weak = this->weak_from_this()] {
+                            if (const auto self = weak.lock()) self->close();
+                          }};
+    watch_deadlines(state_);
     if constexpr (std::is_same_v<Stream, TlsStream>) {
-      lowest().expires_after(state_->options.limits.request);
+      allow(state_->options.limits.request);
       stream_.async_handshake(asio::ssl::stream_base::server,
                               [self = this->shared_from_this()](const error_code& error) {
                                 if (!error) self->read_header();
@@ -109,7 +160,10 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
  private:
   beast::tcp_stream& lowest() { return beast::get_lowest_layer(stream_); }
 
+  void allow(std::chrono::milliseconds time) { deadline_ = Clock::now() + time; }
+
   void close() {
+    deadline_ = TimePoint::max();
     error_code ignored;
     lowest().socket().shutdown(tcp::socket::shutdown_both, ignored);
     lowest().close();
@@ -121,7 +175,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     parser_.emplace();
     parser_->header_limit(state_->options.limits.header_bytes);
     parser_->body_limit(state_->options.limits.body_bytes);
-    lowest().expires_after(state_->options.limits.idle);
+    allow(state_->options.limits.idle);
     http::async_read_header(stream_, buffer_, *parser_,
                             [self = this->shared_from_this()](error_code error, size_t bytes) {
                               // The parser's own limit begins anew in the middle of a header.
@@ -136,7 +190,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
   void read_body() {
     if (websocket_upgrade()) return;
-    lowest().expires_after(state_->options.limits.request);
+    allow(state_->options.limits.request);
     if (lower(std::string(parser_->get()[http::field::expect])) == "100-continue") {
       continue_ = {http::status::continue_, 11};
       http::async_write(stream_, continue_,
@@ -164,7 +218,6 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     if (is_gone(error) || error == beast::error::timeout) return close();
     keep_alive_ = false;
     head_ = false;
-    lowest().expires_after(state_->options.limits.write);
     write(state_->handlers.malformed(status_of(error), sentence_of(error, part),
                                      std::string(parser_->get().target())));
   }
@@ -204,7 +257,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       return write(state_->handlers.malformed(400, parsed.error().message(), target));
     }
     // While a handler thinks, nothing times out here; deadlines of work are the handler's.
-    lowest().expires_never();
+    deadline_ = TimePoint::max();
     // The answer may be given, and dropped, on another thread; whoever drops it last hands the
     // connection back to the loop, where it ends.
     std::shared_ptr<Connection> self = this->shared_from_this();
@@ -220,17 +273,13 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
   void write(Reply reply) {
     const bool closes = !keep_alive_ || state_->draining;
-    response_ = {};
-    response_.version(11);
-    response_.result(static_cast<unsigned>(reply.status));
-    response_.keep_alive(!closes);
-    if (!reply.content_type.empty()) response_.set(http::field::content_type, reply.content_type);
-    for (const Header& header : reply.headers) response_.set(header.name, header.value);
     const bool empty = reply.status == 204 || reply.status == 304;
-    if (!empty) response_.content_length(reply.body.size());
-    if (!head_ && !empty) response_.body() = std::move(reply.body);
-    lowest().expires_after(state_->options.limits.write);
-    http::async_write(stream_, response_,
+    reply_head_ = head_of(reply, closes, empty);
+    reply_body_ = head_ || empty ? std::string() : std::move(reply.body);
+    allow(state_->options.limits.write);
+    const std::array<asio::const_buffer, 2> parts = {asio::buffer(reply_head_),
+                                                     asio::buffer(reply_body_)};
+    asio::async_write(stream_, parts,
                       [self = this->shared_from_this(), closes](const error_code& error, size_t) {
                         if (error || closes) return self->finish();
                         self->read_header();
@@ -249,7 +298,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
   void finish() {
     if (lingers_) {
-      lowest().expires_after(kLinger);
+      allow(kLinger);
       if constexpr (std::is_same_v<Stream, PlainStream>) {
         error_code ignored;
         lowest().socket().shutdown(tcp::socket::shutdown_send, ignored);
@@ -279,7 +328,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       write(*std::move(refusal));
       return true;
     }
-    lowest().expires_never();  // the WebSocket keeps its own time
+    state_->timed.erase(id_);  // the WebSocket keeps its own time
     open_web_socket(std::move(stream_), std::move(upgrade), request, id_, state_->options.limits,
                     state_->handlers, [state = state_, id = id_](std::function<void()> closer) {
                       if (closer) {
@@ -303,7 +352,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   std::array<char, 4096> waste_;
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
-  http::response<http::string_body> response_;
+  TimePoint deadline_ = TimePoint::max();
+  std::string reply_head_, reply_body_;
   http::response<http::empty_body> continue_;
 };
 

@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 
 #include "base/text.h"
 
@@ -32,16 +34,22 @@ Result<dom::element> parse_document(dom::parser& parser, const simdjson::padded_
   return root;
 }
 
-Result<float> finite_float(dom::element element, std::string_view where) {
+// Appends a number; plain checks, because a window has a thousand or more of them.
+Result<void> append_value(dom::element element, std::string_view where, size_t value_limit,
+                          std::vector<float>& values) {
   double value = 0.0;
-  if (!element.is_number() || element.get(value) != simdjson::SUCCESS) {
+  if (values.size() >= value_limit) {
+    return invalid_input(std::string(where), fmt::format("has more than {} values", value_limit));
+  }
+  if (element.get_double().get(value) != simdjson::SUCCESS) {
     return invalid_input(std::string(where), "holds something that is no number");
   }
   const auto narrowed = static_cast<float>(value);
   if (!std::isfinite(narrowed)) {
     return invalid_input(std::string(where), fmt::format("holds {}, beyond float32", value));
   }
-  return narrowed;
+  values.push_back(narrowed);
+  return ok();
 }
 
 // Values of a flat or nested array, in order.
@@ -49,14 +57,18 @@ Result<void> flatten(dom::element element, std::string_view where, size_t value_
                      std::vector<float>& values) {
   dom::array array;
   if (element.get(array) != simdjson::SUCCESS) {
-    if (values.size() >= value_limit) {
-      return invalid_input(std::string(where), fmt::format("has more than {} values", value_limit));
-    }
-    TRY_ASSIGN(const float value, finite_float(element, where));
-    values.push_back(value);
-    return ok();
+    return append_value(element, where, value_limit, values);
   }
-  for (const dom::element inner : array) TRY(flatten(inner, where, value_limit, values));
+  for (const dom::element inner : array) {
+    double value = 0.0;
+    const bool plain = inner.type() == dom::element_type::DOUBLE && values.size() < value_limit;
+    if (plain && inner.get_double().get(value) == simdjson::SUCCESS &&
+        std::abs(value) <= std::numeric_limits<float>::max()) {
+      values.push_back(static_cast<float>(value));
+    } else {
+      TRY(flatten(inner, where, value_limit, values));
+    }
+  }
   return ok();
 }
 
@@ -202,7 +214,13 @@ void append_all(std::string& json, std::span<const T> values) {
 }  // namespace
 
 void append_text(std::string& json, std::string_view text) {
+  const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
   json += '"';
+  if (std::all_of(text.begin(), text.end(), is_plain)) {
+    json += text;
+    json += '"';
+    return;
+  }
   for (const char c : clean_utf8(text)) {
     if (c == '"' || c == '\\') json += '\\';
     json += c;

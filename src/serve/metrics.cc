@@ -15,7 +15,9 @@
 #include <cmath>
 #include <deque>
 #include <iterator>
+#include <map>
 #include <mutex>
+#include <tuple>
 #include <vector>
 
 #include "base/text.h"
@@ -40,6 +42,8 @@ const prometheus::Histogram::BucketBoundaries& size_buckets() {
   return kBuckets;
 }
 
+constexpr std::array<std::string_view, 7> kMethods = {"GET",   "HEAD",    "POST",  "PUT",
+                                                      "PATCH", "OPTIONS", "DELETE"};
 constexpr std::array<std::string_view, 4> kEngineStates = {"healthy", "suspect", "broken",
                                                            "probing"};
 
@@ -249,7 +253,8 @@ struct Metrics::State {
   GaugesOf& wealth = gauges("graupel_drift_wealth_ratio",
                             "Exchangeability martingale of the last stream that was judged");
   Counters& sessions = counters("graupel_sessions_total", "Sessions, by stage");
-  Counters& samples = counters("graupel_samples_total", "Samples that sessions received");
+  prometheus::Counter& samples =
+      counters("graupel_samples_total", "Samples that sessions received").Add({});
   Counters& samples_dropped =
       counters("graupel_samples_dropped_total", "Samples that no window can use, by reason");
   Counters& windows_skipped =
@@ -257,6 +262,36 @@ struct Metrics::State {
   Histograms& session_seconds =
       histograms("graupel_session_window_duration_seconds",
                  "From the arrival of a window's last sample to its answer");
+  // The series of what happens thousands of times a second, found once: Add() builds a map of
+  // labels and checks each. There are as many as there are series, which is bounded.
+  struct RequestSeries {
+    prometheus::Counter* requests = nullptr;
+    prometheus::Histogram* seconds = nullptr;
+    prometheus::Counter* edgeinfer_requests = nullptr;
+    prometheus::Histogram* edgeinfer_seconds = nullptr;
+  };
+  struct WindowSeries {
+    prometheus::Counter* windows = nullptr;
+    prometheus::Histogram* queue = nullptr;
+    prometheus::Histogram* infer = nullptr;
+    prometheus::Histogram* decide = nullptr;
+    prometheus::Histogram* edgeinfer = nullptr;
+    prometheus::Counter* hailo_requests = nullptr;
+    prometheus::Histogram* hailo_seconds = nullptr;
+  };
+  std::mutex series_mutex;
+  std::map<std::tuple<std::string, std::string, int>, RequestSeries, std::less<>> request_series;
+  // By model, then engine.
+  std::map<std::string, std::map<std::string, WindowSeries, std::less<>>, std::less<>>
+      window_series;
+  std::map<std::string, prometheus::Histogram*, std::less<>> parse_series, session_series;
+
+  RequestSeries request_of(std::string_view route, std::string_view method, int status);
+  WindowSeries window_of(std::string_view model, std::string_view engine);
+  prometheus::Histogram& histogram_of(
+      std::map<std::string, prometheus::Histogram*, std::less<>>& known, Histograms& family,
+      const char* label, std::string_view value);
+
   mutable std::mutex events_mutex;
   std::deque<FallbackEvent> events;
   Counters& loads = counters("graupel_model_loads_total", "Loads of a model, by result");
@@ -284,6 +319,52 @@ struct Metrics::State {
   GaugesOf& hailo_info = gauges("hailo_model_info", "As graupel_model_info");
 };
 
+Metrics::State::RequestSeries Metrics::State::request_of(std::string_view route,
+                                                         std::string_view method, int status) {
+  const std::lock_guard lock(series_mutex);
+  const auto found = request_series.find(std::tuple(route, method, status));
+  if (found != request_series.end()) return found->second;
+  const std::string name(route), verb(method), code = std::to_string(status);
+  const Labels all = {{"route", name}, {"method", verb}, {"status", code}};
+  const RequestSeries series = {
+      &requests.Add(all), &request_seconds.Add({{"route", name}}, seconds_buckets()),
+      &edgeinfer_requests.Add(all), &edgeinfer_seconds.Add({{"route", name}}, seconds_buckets())};
+  request_series.emplace(std::tuple(name, verb, status), series);
+  return series;
+}
+
+Metrics::State::WindowSeries Metrics::State::window_of(std::string_view model,
+                                                       std::string_view engine) {
+  const std::lock_guard lock(series_mutex);
+  if (const auto engines = window_series.find(model); engines != window_series.end()) {
+    const auto found = engines->second.find(engine);
+    if (found != engines->second.end()) return found->second;
+  }
+  const std::string name(model), by(engine);
+  const Labels of_model = {{"model", name}};
+  const Labels of_engine = {{"model", name}, {"engine", by}};
+  const WindowSeries series = {
+      &windows.Add(of_engine),
+      &queue_seconds.Add(of_model, seconds_buckets()),
+      &infer_seconds.Add(of_engine, seconds_buckets()),
+      &decide_seconds.Add(of_model, seconds_buckets()),
+      &edgeinfer_inference.Add({{"operation", "window"}}, seconds_buckets()),
+      &hailo_requests.Add({{"model", name}, {"status", "success"}}),
+      &hailo_seconds.Add(of_model, seconds_buckets())};
+  window_series[name].emplace(by, series);
+  return series;
+}
+
+prometheus::Histogram& Metrics::State::histogram_of(
+    std::map<std::string, prometheus::Histogram*, std::less<>>& known, Histograms& family,
+    const char* label, std::string_view value) {
+  const std::lock_guard lock(series_mutex);
+  const auto found = known.find(value);
+  if (found != known.end()) return *found->second;
+  const std::string text(value);
+  return *known.emplace(text, &family.Add({{label, text}}, seconds_buckets())).first->second;
+}
+
 Metrics::Metrics() : state_(std::make_unique<State>()) {
   const Labels version = {{"version", std::string(kVersion)}};
   state_->build.Add(version).Set(1);
@@ -298,31 +379,34 @@ Metrics::~Metrics() = default;
 void Metrics::begun() { ++state_->in_flight; }
 
 void Metrics::request(std::string_view route, std::string_view method, int status, double seconds) {
-  const std::string name(route), verb(method), code = std::to_string(status);
+  // A client may call its method anything.
+  const bool known = std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
+  const State::RequestSeries series =
+      state_->request_of(route, known ? method : std::string_view("other"), status);
   --state_->in_flight;
-  state_->requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
-  state_->request_seconds.Add({{"route", name}}, seconds_buckets()).Observe(seconds);
-  state_->edgeinfer_requests.Add({{"route", name}, {"method", verb}, {"status", code}}).Increment();
-  state_->edgeinfer_seconds.Add({{"route", name}}, seconds_buckets()).Observe(seconds);
-  if (status >= 400) state_->edgeinfer_errors.Add({{"status", code}}).Increment();
+  series.requests->Increment();
+  series.seconds->Observe(seconds);
+  series.edgeinfer_requests->Increment();
+  series.edgeinfer_seconds->Observe(seconds);
+  if (status >= 400) {
+    state_->edgeinfer_errors.Add({{"status", std::to_string(status)}}).Increment();
+  }
 }
 
 void Metrics::window(std::string_view model, std::string_view engine, double queue_seconds,
                      double infer_seconds, double decide_seconds) {
-  const Labels of_model = {{"model", std::string(model)}};
-  const Labels of_engine = {{"model", std::string(model)}, {"engine", std::string(engine)}};
-  state_->windows.Add(of_engine).Increment();
-  state_->queue_seconds.Add(of_model, seconds_buckets()).Observe(queue_seconds);
-  state_->infer_seconds.Add(of_engine, seconds_buckets()).Observe(infer_seconds);
-  state_->decide_seconds.Add(of_model, seconds_buckets()).Observe(decide_seconds);
-  state_->edgeinfer_inference.Add({{"operation", "window"}}, seconds_buckets())
-      .Observe(infer_seconds);
-  state_->hailo_requests.Add({{"model", std::string(model)}, {"status", "success"}}).Increment();
-  state_->hailo_seconds.Add(of_model, seconds_buckets()).Observe(infer_seconds);
+  const State::WindowSeries series = state_->window_of(model, engine);
+  series.windows->Increment();
+  series.queue->Observe(queue_seconds);
+  series.infer->Observe(infer_seconds);
+  series.decide->Observe(decide_seconds);
+  series.edgeinfer->Observe(infer_seconds);
+  series.hailo_requests->Increment();
+  series.hailo_seconds->Observe(infer_seconds);
 }
 
 void Metrics::parsed(std::string_view form, double seconds) {
-  state_->parse_seconds.Add({{"form", std::string(form)}}, seconds_buckets()).Observe(seconds);
+  state_->histogram_of(state_->parse_series, state_->parse_seconds, "form", form).Observe(seconds);
 }
 
 void Metrics::health_check(bool healthy) {
@@ -364,9 +448,7 @@ void Metrics::session(std::string_view stage) {
   state_->edgeinfer_sessions.Add({{"stage", std::string(stage)}}).Increment();
 }
 
-void Metrics::samples(uint64_t count) {
-  state_->samples.Add({}).Increment(static_cast<double>(count));
-}
+void Metrics::samples(uint64_t count) { state_->samples.Increment(static_cast<double>(count)); }
 
 void Metrics::samples_dropped(std::string_view reason, uint64_t count) {
   state_->samples_dropped.Add({{"reason", std::string(reason)}})
@@ -379,7 +461,7 @@ void Metrics::windows_skipped(std::string_view reason, uint64_t count) {
 }
 
 void Metrics::session_window(std::string_view model, double latency_seconds) {
-  state_->session_seconds.Add({{"model", std::string(model)}}, seconds_buckets())
+  state_->histogram_of(state_->session_series, state_->session_seconds, "model", model)
       .Observe(latency_seconds);
 }
 

@@ -86,8 +86,12 @@ std::optional<std::vector<std::string>> match(std::string_view pattern, std::str
 std::string random_hex(size_t bytes) {
   std::array<unsigned char, 16> random{};
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) random = {};
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
-  for (size_t i = 0; i < bytes; ++i) text += fmt::format("{:02x}", random[i]);
+  for (size_t i = 0; i < bytes; ++i) {
+    text += kDigits[random[i] >> 4];
+    text += kDigits[random[i] & 15];
+  }
   return text;
 }
 
@@ -123,16 +127,19 @@ Respond observed(Service& service, const Call& call, std::string_view pattern, R
           respond = std::move(respond)](Reply reply) {
     const double seconds = seconds_between(received, Clock::now());
     service.metrics.request(pattern, request->method, reply.status, seconds);
-    std::string line = fmt::format(
-        R"({{"event":"request","method":"{}","route":"{}","status":{},"duration_ms":{:.3f},)"
-        R"("request_id":"{}")",
-        request->method, pattern, reply.status, seconds * 1e3, id);
-    if (const std::optional<Trace> trace = trace_of(*request)) {
-      line += fmt::format(R"(,"trace_id":"{}")", trace->id);
+    const std::optional<Trace> trace = trace_of(*request);
+    if (trace) {
       reply.headers.push_back(
           {"traceparent", fmt::format("00-{}-{}-{}", trace->id, random_hex(8), trace->flags)});
     }
-    service.log(reply.status >= 500 ? "warning" : "info", line + "}");
+    if (service.options.log_requests || reply.status >= 500) {
+      std::string line = fmt::format(
+          R"({{"event":"request","method":"{}","route":"{}","status":{},"duration_ms":{:.3f},)"
+          R"("request_id":"{}")",
+          request->method, pattern, reply.status, seconds * 1e3, id);
+      if (trace) line += fmt::format(R"(,"trace_id":"{}")", trace->id);
+      service.log(reply.status >= 500 ? "warning" : "info", line + "}");
+    }
     reply.headers.push_back({"X-Correlation-ID", id});
     reply.headers.push_back({"X-Content-Type-Options", "nosniff"});
     reply.headers.push_back({"Cache-Control", "no-store"});

@@ -49,6 +49,7 @@ struct ServeOptions {
   bool edgeinfer_compat = true;  // /infer answers 64 latents and 12 scores
   bool mirror_sensor = false;    // /infer with one sensor: feed it to both of a two-sensor model
   SensorLimits sensor_limits;
+  bool log_requests = true;  // a line for each; failures of ours (5xx) always have one
   SessionOptions sessions;
   std::vector<ApiKey> keys;
   double rate_per_second = 0.0, rate_burst = 0.0;  // per key, or per peer without keys

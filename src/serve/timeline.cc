@@ -63,6 +63,8 @@ void find_origin(Timeline& timeline) {
 }
 
 auto place_of(const std::deque<Sample>& ring, int64_t time_us) {
+  // Most samples come in order.
+  if (ring.empty() || ring.back().time_us < time_us) return ring.end();
   return std::lower_bound(ring.begin(), ring.end(), time_us,
                           [](const Sample& each, int64_t time) { return each.time_us < time; });
 }

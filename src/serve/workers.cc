@@ -1,6 +1,7 @@
 // The threads that compute. See workers.h. Test: workers_test.cc.
 #include "serve/workers.h"
 
+#include <optional>
 #include <utility>
 
 namespace graupel::serve {
@@ -45,21 +46,20 @@ void Workers::stop() {
 }
 
 void Workers::work(size_t worker) {
+  std::unique_lock lock(mutex_);
   while (true) {
-    Job job;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    if (Clock::now() > job.deadline) {
-      job.expired();
+    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    if (jobs_.empty()) return;
+    std::optional<Job> job(std::move(jobs_.front()));
+    jobs_.pop_front();
+    lock.unlock();
+    if (Clock::now() > job->deadline) {
+      job->expired();
     } else {
-      job.run(worker);
+      job->run(worker);
     }
-    const std::lock_guard lock(mutex_);
+    job.reset();  // what it held may take locks of its own when it goes
+    lock.lock();
     ++done_;
   }
 }
