@@ -9,19 +9,30 @@
 #include <nlohmann/json.hpp>
 
 #include "cut/cut.h"
+#include "decide/block.h"
 #include "deploy/json.h"
 #include "deploy/stages.h"
+#include "npu/device_map.h"
 #include "onnx/onnx.h"
+#include "run/load.h"
 
 namespace graupel::deploy {
 namespace {
 
 // What a new cut makes untrue.
-constexpr const char* kOutdated[] = {
-    "device_int8.onnx",      "cpu.plan",         "decide.json",           "model.hef",
-    "reports/optimize.json", "reports/hef.json", "reports/validate.json", "reports/calibrate.json"};
+constexpr std::string_view kOutdated[] = {
+    "device_int8.onnx",      run::kPlanMember,        decide::kBlockMember,
+    npu::kBeforePlanMember,  npu::kHostPlanMember,    npu::kDeviceMapMember,
+    npu::kHefMember,         "reports/hef.json",      "reports/optimize.json",
+    "reports/validate.json", "reports/calibrate.json"};
 
-Result<void> optimize_again(bundle::Bundle& bundle, const nlohmann::ordered_json& recorded,
+// Empty where the manifest, which anybody may have written, says something else.
+std::string text_in(const Json& object, const char* key) {
+  const Json value = object.is_object() ? object.value(key, Json()) : Json();
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+Result<void> optimize_again(bundle::Bundle& bundle, const Json& recorded,
                             const std::string& windows_path) {
   TRY_ASSIGN(const Halves halves, float_halves(bundle));
   const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
@@ -30,11 +41,11 @@ Result<void> optimize_again(bundle::Bundle& bundle, const nlohmann::ordered_json
   TRY_ASSIGN(const Windows windows,
              normalized_windows(std::move(raw.raw), std::nullopt, normalization));
   quantize::QuantizeOptions options;
-  options.level = recorded.value("level", options.level);
-  options.scheme =
-      quantize::parse_scheme(recorded.value("scheme", std::string())).value_or(options.scheme);
-  options.calibrator = quantize::parse_calibrator(recorded.value("calibrator", std::string()))
-                           .value_or(options.calibrator);
+  const Json level = recorded.is_object() ? recorded.value("level", Json()) : Json();
+  if (level.is_number_integer()) options.level = level.get<int>();
+  options.scheme = quantize::parse_scheme(text_in(recorded, "scheme")).value_or(options.scheme);
+  options.calibrator =
+      quantize::parse_calibrator(text_in(recorded, "calibrator")).value_or(options.calibrator);
   TRY(optimize(bundle, windows, options, nullptr));
   return ok();
 }
@@ -88,9 +99,8 @@ Result<void> recut(bundle::Bundle& bundle, const std::vector<std::string>& end_n
   TRY(cut::prove_recombination(whole, cut));
   TRY_ASSIGN(bundle.members["device.onnx"], onnx::format_model(cut.device));
   TRY_ASSIGN(bundle.members["host.onnx"], onnx::format_model(cut.host));
-  for (const char* name : kOutdated) bundle.members.erase(name);
-  nlohmann::ordered_json report =
-      nlohmann::ordered_json::parse(bundle.members["reports/parse.json"], nullptr, false);
+  for (const std::string_view name : kOutdated) bundle.members.erase(std::string(name));
+  Json report = Json::parse(bundle.members["reports/parse.json"], nullptr, false);
   if (report.is_object()) {
     report["cut"] = cut_json(cut);
     bundle.members["reports/parse.json"] = report.dump(2) + "\n";
@@ -103,9 +113,8 @@ Result<void> recut(bundle::Bundle& bundle, const std::vector<std::string>& end_n
 
 Result<void> recut_and_optimize(bundle::Bundle& bundle, const std::vector<std::string>& end_nodes,
                                 const std::string& windows_path) {
-  const bool was_compiled = bundle.members.contains("cpu.plan");
-  const nlohmann::ordered_json recorded =
-      bundle.manifest.provenance.value("optimize", nlohmann::ordered_json::object());
+  const bool was_compiled = bundle.members.contains(std::string(run::kPlanMember));
+  const Json recorded = bundle.manifest.provenance.value("optimize", Json());
   TRY(recut(bundle, end_nodes));
   TRY(optimize_again(bundle, recorded, windows_path));
   if (was_compiled) TRY(compile(bundle));

@@ -2,7 +2,7 @@
 //
 // Idea: one table of function pointers per instruction set, filled from kernels.def; the choice
 // is made when an engine is loaded, never inside a loop.
-// Test: kernels_test.cc.
+// Test: dispatch_test.cc.
 #include "kernels/dispatch.h"
 
 #include <cstdlib>

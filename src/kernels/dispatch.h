@@ -1,5 +1,5 @@
 // Which instruction set the kernels use: the best this processor has, or the one named by the
-// environment variable GRAUPEL_ISA. Test: kernels_test.cc.
+// environment variable GRAUPEL_ISA. Test: dispatch_test.cc.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
 // Every kernel on every instruction set: scalar against brute force written from
-// docs/formats/int8.md, the others against scalar bit for bit; and the choice between them.
+// docs/formats/int8.md, the others against scalar bit for bit.
 //
 // Idea: kernels.def drives the differential suite: a kernel without a random_case here does not
 // compile. Shapes run over all tiny sizes (tails of registers and tiles) and random larger ones.
@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -586,23 +585,6 @@ TEST(Kernels, AvxVnniInAnotherEncoding) {
   }
 }
 #endif
-
-TEST(Dispatch, KnowsItsNamesAndRefusesOthers) {
-  EXPECT_EQ(parse_isa("scalar").value(), Isa::kScalar);
-  const Result<Isa> unknown = parse_isa("avx1024");
-  ASSERT_FALSE(unknown.ok());
-  EXPECT_EQ(unknown.error().code, ErrorCode::kInvalidInput);
-  EXPECT_NE(unknown.error().message().find("scalar"), std::string::npos);
-}
-
-TEST(Dispatch, TheEnvironmentForcesOne) {
-  ASSERT_EQ(setenv("GRAUPEL_ISA", "scalar", 1), 0);
-  EXPECT_EQ(choose_isa().value(), Isa::kScalar);
-  ASSERT_EQ(setenv("GRAUPEL_ISA", "mmx", 1), 0);
-  EXPECT_EQ(choose_isa().error().code, ErrorCode::kInvalidInput);
-  ASSERT_EQ(unsetenv("GRAUPEL_ISA"), 0);
-  EXPECT_EQ(choose_isa().value(), supported_isas().back());
-}
 
 }  // namespace
 }  // namespace graupel::kernels
