@@ -31,9 +31,9 @@ test: build ## every test, in the release build
 	@ctest --preset release --parallel $(JOBS)
 
 # The rooms that read files or run on the device; `cmake --build --preset asan` builds the rest too.
-SANITIZED := base data bundle kernels decide run npu hef hailo serve ir onnx train calibrate
+SANITIZED := base data bundle kernels decide run npu hef hailo serve ir onnx train calibrate compile
 # All but those which have not been run under sanitizers yet, such as encodings.
-SANITIZED_FUZZERS := alls bundle csv decide eval har hef ir_text npy npz onnx_reader plan recording serve_request simplify target train_config
+SANITIZED_FUZZERS := alls bundle csv decide eval har hef ir_text network npy npz onnx_reader plan recording serve_request simplify target train_config
 asan: setup ## these rooms' tests and fuzz corpora under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --parallel $(JOBS) --target $(SANITIZED_FUZZERS:%=%_fuzz) $(SANITIZED:%=%_test)

@@ -209,24 +209,58 @@ run::Plan plan_of_net(const Net& net) {
 
 // ---- tables ----
 
-void print_steps(const run::Plan& plan, const std::vector<float>& window, double peak, int runs) {
-  Result<run::Engine> engine = run::load_engine(plan, {});
-  if (!engine.ok()) return;
+// Minimum nanoseconds of each step; empty if the plan does not run.
+std::vector<int64_t> step_minima_ns(const run::Plan& plan, const std::vector<float>& window,
+                                    kernels::Isa isa, int runs) {
+  Result<run::Engine> engine = run::load_engine(plan, {isa});
+  if (!engine.ok()) return {};
   std::vector<int64_t> least(plan.steps.size(), std::numeric_limits<int64_t>::max());
   for (int i = 0; i < runs; ++i) {
     std::vector<int64_t> now(plan.steps.size(), 0);
-    if (!run::run_timed(*engine, window, now).ok()) return;
+    if (!run::run_timed(*engine, window, now).ok()) return {};
     for (size_t s = 0; s < now.size(); ++s) least[s] = std::min(least[s], now[s]);
   }
-  const std::string isa(kernels::to_string(run::isa_of(*engine)));
-  std::printf("\n  steps on %s (the clock between them costs about 25 ns each)\n", isa.c_str());
-  std::printf("  %8s %10s %9s %7s  %s\n", "us", "MACs", "GMAC/s", "% peak", "step");
+  return least;
+}
+
+// The roofline of each step: time, multiply-adds that count and their share of the peak on the set
+// the dispatcher picks, and the time on every other set. A set that is more than 5 % (and more than
+// the clock's own 25 ns) faster than the pick is warned about.
+void print_steps(const run::Plan& plan, const std::vector<float>& window, double peak, int runs) {
+  const std::vector<kernels::Isa> isas = kernels::supported_isas();
+  const Result<kernels::Isa> chosen = kernels::choose_isa();
+  const kernels::Isa pick = chosen.ok() ? *chosen : isas.back();
+  std::vector<std::vector<int64_t>> least;
+  for (const kernels::Isa isa : isas) {
+    const bool slow = isa == kernels::Isa::kScalar && pick != isa;
+    least.push_back(step_minima_ns(plan, window, isa, slow ? std::max(2, runs / 20) : runs));
+    if (least.back().empty()) return;
+  }
+  std::printf("\n  steps; * is the dispatcher's pick (the clock between them costs about 25 ns)\n");
+  std::printf("  %10s %9s %7s", "MACs", "GMAC/s", "% peak");
+  for (const kernels::Isa isa : isas) {
+    std::printf(" %10s", ((isa == pick ? "*" : "") + std::string(to_string(isa))).c_str());
+  }
+  std::printf("  us per set; step\n");
+  const size_t own = static_cast<size_t>(std::find(isas.begin(), isas.end(), pick) - isas.begin());
   for (size_t s = 0; s < plan.steps.size(); ++s) {
-    const double us = static_cast<double>(least[s]) / 1000.0;
-    const double rate = counting_macs(plan.steps[s]) / us / 1000.0;
-    std::printf("  %8.2f %10.0f %9.1f %7.1f  %s %s\n", us, counting_macs(plan.steps[s]), rate,
-                100.0 * rate / peak, std::string(run::step_name(plan.steps[s].body)).c_str(),
-                plan.steps[s].node.c_str());
+    const auto ns = static_cast<double>(least[own][s]);
+    const std::string name =
+        std::string(run::step_name(plan.steps[s].body)) + " " + plan.steps[s].node;
+    const double macs = counting_macs(plan.steps[s]);
+    std::printf("  %10.0f %9.1f %7.1f", macs, macs / ns, 100.0 * macs / ns / peak);
+    for (const std::vector<int64_t>& set : least) {
+      std::printf(" %10.2f", static_cast<double>(set[s]) / 1000.0);
+    }
+    std::printf("  %s\n", name.c_str());
+    for (size_t i = 0; i < isas.size(); ++i) {
+      const auto other = static_cast<double>(least[i][s]);
+      if (other * 1.05 < ns && other + 25.0 < ns) {
+        std::printf("  warning: %s is %.0f %% faster than the pick on %s\n",
+                    std::string(to_string(isas[i])).c_str(), 100.0 * (ns / other - 1.0),
+                    name.c_str());
+      }
+    }
   }
 }
 

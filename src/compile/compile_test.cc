@@ -7,72 +7,31 @@
 #include <algorithm>
 #include <map>
 
+#include "compile/differential.h"
 #include "compile/random_nets.h"
-#include "ir/eval.h"
-#include "run/engine.h"
 
 namespace graupel::compile {
 namespace {
 
-Tensor random_window(const Shape& shape, uint64_t seed) {
-  Rng rng(seed);
-  Tensor tensor(DType::kFloat32, shape);
-  for (float& value : tensor.mutable_data<float>()) value = static_cast<float>(2.0 * rng.normal());
-  return tensor;
-}
-
 std::vector<Tensor> reference(const ir::Graph& graph, std::span<const Tensor> inputs) {
-  ir::EvalOptions options;
-  options.qdq = ir::QdqMode::kInteger;
-  Result<std::vector<Tensor>> outputs = ir::evaluate(graph, inputs, options);
+  Result<std::vector<Tensor>> outputs = evaluated(graph, inputs);
   EXPECT_TRUE(outputs.ok()) << outputs.error().message();
   return outputs.ok() ? *std::move(outputs) : std::vector<Tensor>();
 }
 
 std::map<std::string, Tensor> answers(const run::Plan& plan, const Tensor& window,
                                       kernels::Isa isa) {
-  std::map<std::string, Tensor> named;
-  Result<run::Engine> engine = run::load_engine(plan, {isa});
-  EXPECT_TRUE(engine.ok()) << engine.error().message();
-  if (!engine.ok()) return named;
-  EXPECT_TRUE(run::run(*engine, window.data<float>()).ok());
-  for (size_t i = 0; i < plan.outputs.size(); ++i) {
-    named[plan.outputs[i].name] = run::output_tensor(*engine, i);
-  }
-  return named;
+  Result<std::map<std::string, Tensor>> named = plan_answers(plan, window, isa);
+  EXPECT_TRUE(named.ok()) << named.error().message();
+  return named.ok() ? *std::move(named) : std::map<std::string, Tensor>();
 }
 
-// The device graph alone, on every instruction set, through its bytes.
 void expect_same(const ir::Graph& graph, uint64_t seed, const std::string& what) {
-  const Result<run::Plan> compiled = compile_plan({}, graph, {});
-  ASSERT_TRUE(compiled.ok()) << what << ": " << compiled.error().message();
-  const Result<run::Plan> plan = run::parse_plan(run::format_plan(*compiled));
-  ASSERT_TRUE(plan.ok()) << what << ": " << plan.error().message();
-  ASSERT_EQ(plan->outputs.size(), graph.outputs.size()) << what;
-  EXPECT_GE(plan->arena_size_bytes, plan->arena_lower_bound_bytes);
-  CompileOptions apart;
-  apart.fusion = Fusion::kOff;
-  const Result<run::Plan> unfused = compile_plan({}, graph, {}, apart);
-  ASSERT_TRUE(unfused.ok()) << what << ": " << unfused.error().message();
-  for (uint64_t i = 0; i < 2; ++i) {
-    const Tensor window = random_window(graph.shape(graph.inputs[0]), seed + i);
-    const std::vector<Tensor> expected = reference(graph, {&window, 1});
-    ASSERT_EQ(expected.size(), graph.outputs.size());
-    for (const kernels::Isa isa : kernels::supported_isas()) {
-      const std::map<std::string, Tensor> found = answers(*plan, window, isa);
-      for (size_t o = 0; o < expected.size(); ++o) {
-        const std::string& name = graph.value(graph.outputs[o]).name;
-        ASSERT_EQ(found.at(name), expected[o])
-            << what << " output " << name << " on " << to_string(isa) << "\n"
-            << ir::print(graph, ir::Constants::kElided);
-      }
-    }
-    if (unfused->steps.size() != plan->steps.size()) {
-      EXPECT_EQ(answers(*unfused, window, kernels::supported_isas().back()),
-                answers(*plan, window, kernels::Isa::kScalar))
-          << what << " without fusion";
-    }
-  }
+  const Shape& shape = graph.shape(graph.inputs[0]);
+  const Result<std::string> found =
+      difference(graph, {random_window(shape, seed), random_window(shape, seed + 1)});
+  ASSERT_TRUE(found.ok()) << what << ": " << found.error().message();
+  ASSERT_EQ(*found, "") << what << "\n" << ir::print(graph, ir::Constants::kElided);
 }
 
 TEST(Compile, RandomNetworksEqualTheEvaluator) {

@@ -140,7 +140,8 @@ TEST(EmitC, RandomNetworks) {
   with.erase(with.begin() + 1, with.end());
   int emitted = 0;
   for (uint64_t seed = 0; seed < 300 && emitted < 8; ++seed) {
-    const Result<run::Plan> plan = compile_plan({}, random_qdq_net(seed), {});
+    const Result<run::Plan> plan =
+        compile_plan({}, seed % 2 == 0 ? random_qdq_net(seed) : random_any_net(seed), {});
     ASSERT_TRUE(plan.ok());
     const Result<CSource> source = emit_c(*plan, "net");
     if (!source.ok()) {

@@ -1,8 +1,16 @@
 // Random QDQ networks and float tails for the compiler's tests: every integer form, every layout,
 // the literal fallbacks between them.
+//
+// Idea: a network is a row of choices. They come from a seed or, as long as they last, from given
+// bytes, so that a fuzzer that changes a byte changes one operator; weights always come from the
+// seed. Test: compile_test.cc, differential_test.cc.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/rng.h"
@@ -14,11 +22,22 @@ namespace graupel::compile {
 struct NetBuilder {
   ir::Graph graph;
   Rng rng;
+  std::string_view choices;
   int count = 0;
 
-  explicit NetBuilder(uint64_t seed) : rng(seed) { graph.name = "random"; }
+  explicit NetBuilder(uint64_t seed, std::string_view choices = {}) : rng(seed), choices(choices) {
+    graph.name = "random";
+  }
 
+  // What the network looks like; ranges of at most 256 values.
   int64_t pick(int64_t low, int64_t high) {
+    if (choices.empty()) return draw(low, high);
+    const auto byte = static_cast<uint8_t>(choices.front());
+    choices.remove_prefix(1);
+    return low + byte % (high - low + 1);
+  }
+  // What its weights are.
+  int64_t draw(int64_t low, int64_t high) {
     return low + static_cast<int64_t>(rng.below(static_cast<uint64_t>(high - low + 1)));
   }
   bool chance(int percent) { return pick(1, 100) <= percent; }
@@ -31,6 +50,11 @@ struct NetBuilder {
     Result<ir::NodeId> made = ir::add_node(graph, "n" + std::to_string(count++), std::move(op),
                                            std::move(inputs), outputs);
     return made.ok() ? graph.node(*made).outputs[0] : ir::ValueId();
+  }
+  // Once, whatever asks for it.
+  void add_output(ir::ValueId id) {
+    const std::vector<ir::ValueId>& all = graph.outputs;
+    if (std::find(all.begin(), all.end(), id) == all.end()) graph.outputs.push_back(id);
   }
   Tensor floats(Shape shape, double low, double high) {
     Tensor tensor(DType::kFloat32, std::move(shape));
@@ -52,7 +76,9 @@ struct QdqBuilder : NetBuilder {
 
   Scale random_scale() {
     Scale s;
-    s.scale = static_cast<float>(rng.uniform(0.01, 0.1));
+    // Powers of two make ties, which round to even.
+    s.scale = static_cast<float>(chance(30) ? std::ldexp(1.0, static_cast<int>(pick(-6, -3)))
+                                            : rng.uniform(0.01, 0.1));
     const int64_t scheme = pick(0, 2);
     s.is_signed = scheme == 0;
     if (scheme == 2) s.zero = static_cast<int>(pick(0, 255));
@@ -73,11 +99,17 @@ struct QdqBuilder : NetBuilder {
   // An int8 weight (per channel along `axis`) behind a DequantizeLinear; scales are returned.
   ir::ValueId weight(const Shape& shape, size_t axis, std::vector<float>& scales) {
     Tensor bytes(DType::kInt8, shape);
+    // Only the largest weights: an intermediate that saturates shows.
+    const bool extreme = chance(20);
     for (int8_t& value : bytes.mutable_data<int8_t>()) {
-      value = static_cast<int8_t>(pick(-127, 127));
+      value = static_cast<int8_t>(extreme ? (draw(0, 1) == 0 ? -128 : 127) : draw(-127, 127));
     }
     scales.assign(chance(80) ? static_cast<size_t>(shape[axis]) : 1, 0.0f);
-    for (float& scale : scales) scale = static_cast<float>(rng.uniform(0.001, 0.01));
+    const bool ties = chance(30);
+    for (float& scale : scales) {
+      scale = static_cast<float>(ties ? std::ldexp(1.0, static_cast<int>(draw(-10, -7)))
+                                      : rng.uniform(0.001, 0.01));
+    }
     const Shape vector = scales.size() == 1 ? Shape{} : Shape{shape[axis]};
     return node(ir::DequantizeLinear{static_cast<int64_t>(axis)},
                 {constant(bytes), constant(Tensor::of<float>(vector, scales)),
@@ -86,7 +118,7 @@ struct QdqBuilder : NetBuilder {
   ir::ValueId bias(int64_t features, float x_scale, const std::vector<float>& scales) {
     Tensor values(DType::kInt32, {features});
     for (int32_t& value : values.mutable_data<int32_t>()) {
-      value = static_cast<int32_t>(pick(-2000, 2000));
+      value = static_cast<int32_t>(draw(-2000, 2000));
     }
     Tensor own(DType::kFloat32, {features});
     for (size_t m = 0; m < own.size(); ++m) {
@@ -238,7 +270,7 @@ struct QdqBuilder : NetBuilder {
         break;
       case 5: {
         std::vector<int64_t> mixed(static_cast<size_t>(s[1]));
-        for (int64_t& index : mixed) index = pick(0, s[1] - 1);
+        for (int64_t& index : mixed) index = draw(0, s[1] - 1);
         y = node(ir::Gather{1}, {x.value, ints(mixed)});
         break;
       }
@@ -270,6 +302,42 @@ struct QdqBuilder : NetBuilder {
     const Scale out = random_scale();
     const ir::ValueId b = bias(channels, x.scale.scale, scales);
     return {pair(activation(node(op, {x.value, w, b})), out), out};
+  }
+  // Any kernel, stride, dilation, padding and number of groups.
+  Tensor4 wide_conv(const Tensor4& x) {
+    const int64_t channels = shape(x.value)[1];
+    ir::Conv op;
+    const int64_t groups = pick(1, 6);
+    op.group = channels % groups == 0 ? groups : chance(50) ? channels : 1;
+    const int64_t features = op.group * pick(1, op.group > 3 ? 3 : 40);
+    Shape kernel = {features, channels / op.group};
+    const size_t spatial = shape(x.value).size() - 2;
+    for (size_t d = 0; d < spatial; ++d) {
+      kernel.push_back(pick(1, 7));
+      op.window.strides.push_back(pick(1, 3));
+      op.window.dilations.push_back(pick(1, 3));
+    }
+    op.window.kernel.assign(kernel.begin() + 2, kernel.end());
+    for (size_t d = 0; d < 2 * spatial; ++d) op.window.pads.push_back(pick(0, 6));
+    std::vector<float> scales;
+    std::vector<ir::ValueId> inputs = {x.value, weight(kernel, 0, scales)};
+    if (chance(80)) inputs.push_back(bias(features, x.scale.scale, scales));
+    const Scale out = random_scale();
+    return {pair(activation(node(op, inputs)), out), out};
+  }
+  // An image made larger or smaller; only nearest keeps the scale.
+  Tensor4 resize(const Tensor4& x) {
+    if (shape(x.value).size() != 4) return x;
+    const float sizes[] = {0.5f, 1.0f, 1.5f, 2.0f, 3.0f};
+    const std::vector<float> scales = {1, 1, sizes[pick(0, 4)], sizes[pick(0, 4)]};
+    const bool linear = chance(30);
+    const Scale out = linear ? random_scale() : x.scale;
+    const ir::Resize op{
+        linear ? ir::ResizeMode::kLinear : ir::ResizeMode::kNearest,
+        chance(50) ? ir::ResizeCoordinates::kAsymmetric : ir::ResizeCoordinates::kHalfPixel,
+        ir::ResizeNearest::kFloor};
+    const ir::ValueId y = node(op, {x.value, {}, constant(Tensor::of<float>({4}, scales))});
+    return {pair(y, out), out};
   }
   // The sum of a convolution with its input or with another one, in either order.
   Tensor4 residual(const Tensor4& x) {
@@ -346,18 +414,53 @@ inline ir::Graph random_qdq_net(uint64_t seed, int steps = 8) {
       default:
         if (i > steps / 2 && b.chance(30)) keep(b.global(x));
     }
-    if (b.chance(10)) b.graph.outputs.push_back(x.value);
+    if (b.chance(10)) b.add_output(x.value);
   }
   const ir::ValueId flattened = b.node(ir::Flatten{1}, {x.value});
   keep({b.pair(flattened, x.scale), x.scale});
   keep(b.matrix(x));
-  b.graph.outputs.push_back(x.value);
-  std::vector<ir::ValueId> unique;
-  for (const ir::ValueId id : b.graph.outputs) {
-    if (std::find(unique.begin(), unique.end(), id) == unique.end()) unique.push_back(id);
+  b.add_output(x.value);
+  return std::move(b.graph);
+}
+
+// A network of any of the above, of what compile joins, and with a float tail now and then.
+// `choices` steer its form (NetBuilder).
+inline ir::Graph random_any_net(uint64_t seed, std::string_view choices = {}) {
+  QdqBuilder b(seed, choices);
+  const bool flat = b.chance(15);
+  const Shape in = flat ? Shape{1, b.pick(1, 12), b.pick(1, 40)}
+                        : Shape{1, b.pick(1, 40), b.pick(1, 12), b.pick(1, 24)};
+  const ir::ValueId input = ir::add_input(b.graph, "window", DType::kFloat32, in);
+  const Scale first = b.random_scale();
+  QdqBuilder::Tensor4 x{b.pair(input, first), first};
+  for (int64_t left = b.pick(1, 8); left > 0; --left) {
+    const bool image = b.shape(x.value).size() == 4;
+    const int64_t kind = b.pick(0, 11);
+    QdqBuilder::Tensor4 next = x;
+    if (kind <= 1) next = b.wide_conv(x);
+    if (kind == 2) next = b.conv(x);
+    if (kind == 3 && image) next = b.same_conv(x);
+    if (kind == 4 && image) next = b.residual(x);
+    if (kind == 5 && image) next = b.pooled_conv(x);
+    if (kind == 6) next = b.pool(x);
+    if (kind == 7) next = b.element_wise(x);
+    if (kind == 8) next = b.join(x);
+    if (kind == 9) next = b.resize(x);
+    if (kind == 10) next = b.movement(x);
+    if (kind == 11 && left <= 2) next = b.global(x);
+    if (!next.value.valid()) continue;
+    const std::optional<int64_t> size = element_count(b.shape(next.value));
+    if (!size || *size == 0 || *size > 20000) continue;
+    x = next;
+    if (b.chance(15)) b.add_output(x.value);
   }
-  b.graph.outputs = unique;
-  return b.graph;
+  if (b.chance(60)) {
+    const ir::ValueId flattened = b.node(ir::Flatten{1}, {x.value});
+    x = b.matrix({b.pair(flattened, x.scale), x.scale});
+    if (b.chance(30)) b.add_output(b.node(ir::Softmax{ir::SoftmaxKind::kSoftmax, -1}, {x.value}));
+  }
+  b.add_output(x.value);
+  return std::move(b.graph);
 }
 
 }  // namespace graupel::compile

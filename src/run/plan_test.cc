@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -156,6 +157,10 @@ TEST(Plan, AnotherVersionIsUnsupportedAndAnotherFileCorrupt) {
     bytes[8] = version;
     EXPECT_EQ(parse_plan(bytes).error().code, ErrorCode::kUnsupported) << int{version};
   }
+  // A writer of the other byte order puts the version's bytes the other way round.
+  std::string foreign = format_plan(sample_plan());
+  std::reverse(foreign.begin() + 8, foreign.begin() + 12);
+  EXPECT_EQ(parse_plan(foreign).error().code, ErrorCode::kUnsupported);
 }
 
 }  // namespace
