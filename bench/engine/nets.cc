@@ -56,21 +56,21 @@ struct Builder {
                 {constant(values), constant(Tensor::of<float>({features}, scales)),
                  constant(Tensor(DType::kInt32, {features}))});
   }
-  // Scale of a sum over `taps` products of a byte and a weight.
-  static float scale_of_sum(float x, float w, int64_t taps) {
-    return x * w * std::sqrt(static_cast<float>(taps)) * 40.0f;
+  // Scale of weights whose sums over `taps` products are about as large as the bytes summed, so
+  // that scales stay finite through any number of layers. Weights are 40 on average (weight()).
+  static float weight_scale(int64_t taps) {
+    return 1.0f / (40.0f * std::sqrt(static_cast<float>(taps)));
   }
   Value conv(const Value& x, const Shape& weights, const std::vector<int64_t>& stride,
              const std::vector<int64_t>& pad, int64_t groups, bool relu) {
-    constexpr float kWeightScale = 0.01f;
     ir::Conv op;
     op.group = groups;
     op.window = {{weights[2], weights[3]}, stride, {1, 1}, {pad[0], pad[1], pad[0], pad[1]}, {}};
     const int64_t taps = weights[1] * weights[2] * weights[3];
-    ir::ValueId y =
-        node(op, {x.id, weight(weights, kWeightScale), bias(weights[0], x.scale * kWeightScale)});
+    const float scale = weight_scale(taps);
+    ir::ValueId y = node(op, {x.id, weight(weights, scale), bias(weights[0], x.scale * scale)});
     if (relu) y = node(ir::Unary{ir::UnaryKind::kRelu}, {y});
-    return quantized(y, scale_of_sum(x.scale, kWeightScale, taps), relu ? 0 : 128);
+    return quantized(y, x.scale, relu ? 0 : 128);
   }
   Value square(const Value& x, int64_t features, int64_t kernel, int64_t stride, bool relu) {
     const int64_t channels = graph.shape(x.id)[1];
@@ -97,12 +97,13 @@ struct Builder {
     const int64_t depth = graph.shape(x.id)[1];
     ir::Gemm op;
     op.transpose_b = true;
-    return node(op, {x.id, weight({features, depth}, 0.01f), bias(features, x.scale * 0.01f)});
+    const float scale = weight_scale(depth);
+    return node(op, {x.id, weight({features, depth}, scale), bias(features, x.scale * scale)});
   }
   Value dense(const Value& x, int64_t features, bool relu) {
     ir::ValueId y = gemm(x, features);
     if (relu) y = node(ir::Unary{ir::UnaryKind::kRelu}, {y});
-    return quantized(y, scale_of_sum(x.scale, 0.01f, graph.shape(x.id)[1]), relu ? 0 : 128);
+    return quantized(y, x.scale, relu ? 0 : 128);
   }
   Net done(const std::string& name, const Value& logits) {
     graph.outputs.push_back(logits.id);

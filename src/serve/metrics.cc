@@ -280,7 +280,16 @@ struct Metrics::State {
     prometheus::Histogram* hailo_seconds = nullptr;
   };
   std::mutex series_mutex;
-  std::map<std::tuple<std::string, std::string, int>, RequestSeries, std::less<>> request_series;
+  // Route, method, status; looked up by views. clang 14 compares no tuples of different types.
+  struct SeriesLess {
+    using is_transparent = void;
+    using View = std::tuple<std::string_view, std::string_view, int>;
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return View(a) < View(b);
+    }
+  };
+  std::map<std::tuple<std::string, std::string, int>, RequestSeries, SeriesLess> request_series;
   // By model, then engine.
   std::map<std::string, std::map<std::string, WindowSeries, std::less<>>, std::less<>>
       window_series;
