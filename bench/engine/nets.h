@@ -1,9 +1,9 @@
 // Networks for the engine's benchmark, made by script: QDQ graphs with random int8 weights whose
 // scales keep activations spread over their bytes, as training would leave them.
 //
-// Idea: a layer's sum has a standard deviation of sqrt(taps) * that of a product; the weights' scale
-// is chosen so that this becomes a quarter of the byte range. Activations are uint8 throughout,
-// the form that other runtimes are fastest with.
+// Idea: a layer's sum has a standard deviation of sqrt(taps) * that of a product; the scale of the
+// weights is chosen so that this becomes a quarter of the byte range. Activations are uint8
+// throughout, the form that other runtimes are fastest with.
 #pragma once
 
 #include <string>
