@@ -20,7 +20,11 @@
 #include <string>
 #include <string_view>
 
+#include "load_tool.h"
+
 namespace {
+
+using namespace graupel::bench;
 
 // The value of Content-Length in a header, or 0.
 size_t content_length(const std::string& head) {
@@ -28,15 +32,6 @@ size_t content_length(const std::string& head) {
   for (const char c : head) lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const size_t at = lower.find("content-length:");
   return at == std::string::npos ? 0 : std::strtoul(lower.c_str() + at + 15, nullptr, 10);
-}
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
 }
 
 // Gives every whole message back. The client masks with zeros.

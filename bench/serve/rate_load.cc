@@ -11,15 +11,11 @@
 // its outputs are not those of the first one, or of the file that $RATE_LOAD_EXPECTED names. Prints
 // one line of JSON. Test: used by serve_bench.py, which compares with a bare server in the same
 // run.
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -30,11 +26,11 @@
 #include <string_view>
 #include <vector>
 
+#include "load_tool.h"
+
 namespace {
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+using namespace graupel::bench;
 
 struct Connection {
   int fd = -1;
@@ -49,26 +45,6 @@ struct Result {
   std::string first_outputs, first_failure;
   std::map<std::string, uint64_t, std::less<>> engines, reasons;
 };
-
-int opened(uint16_t port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return -1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-  return fd;
-}
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
 
 std::string_view quoted_behind(std::string_view text, std::string_view key) {
   const size_t at = text.find(key);
@@ -118,12 +94,6 @@ bool receive(Connection& connection, Result& result) {
   connection.in.clear();
   connection.waits = false;
   return true;
-}
-
-double quantile(const std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return 0.0;
-  const auto index = static_cast<size_t>(share * static_cast<double>(sorted.size()));
-  return sorted[std::min(sorted.size() - 1, index)];
 }
 
 double cpu_seconds() {

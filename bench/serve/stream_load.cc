@@ -10,15 +10,11 @@
 // itself was is reported too. With `echo` the server gives messages back (echo_server): timed are
 // then the frames that hold a window's last sample, so that both say what the same messages take.
 // Prints one line of JSON. Messages: docs/sessions.md.
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -28,15 +24,14 @@
 #include <string_view>
 #include <vector>
 
+#include "load_tool.h"
+
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using namespace graupel::bench;
+
 constexpr double kRateHz = 100.0;
 constexpr size_t kSensors = 2;
-
-double now_seconds() {
-  return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
-}
 
 struct Session {
   int fd = -1;
@@ -59,14 +54,6 @@ std::string field(std::string_view json, std::string_view key, const char* ends)
   if (at == std::string_view::npos) return {};
   const size_t begin = at + key.size();
   return std::string(json.substr(begin, json.find_first_of(ends, begin) - begin));
-}
-
-void send_all(int fd, const std::string& bytes) {
-  for (size_t sent = 0; sent < bytes.size();) {
-    const ssize_t n = send(fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-    if (n <= 0) return;
-    sent += static_cast<size_t>(n);
-  }
 }
 
 // A client's frame of RFC 6455; a mask of zeros leaves the bytes as they are.
@@ -182,14 +169,10 @@ void read_messages(Session& session, uint64_t frame_samples, Result& result) {
   session.in.erase(0, at);
 }
 
-int opened(uint16_t port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return -1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+// -1 if the server did not take it.
+int opened_session(uint16_t port) {
+  const int fd = opened(port);
+  if (fd < 0) return -1;
   send_all(fd,
            "GET /ws/v1/analysis HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -222,16 +205,11 @@ void pump(int poll, std::vector<Session>& sessions, uint64_t frame_samples, int 
   for (int i = 0; i < count; ++i) receive(sessions[ready[i].data.u64], frame_samples, result);
 }
 
-double quantile(std::vector<double>& values, double share) {
-  if (values.empty()) return 0.0;
-  std::sort(values.begin(), values.end());
-  return values[std::min(values.size() - 1,
-                         static_cast<size_t>(share * static_cast<double>(values.size())))];
-}
-
 void print(Result& result, size_t sessions, double seconds) {
   const auto over = std::count_if(result.latency.begin(), result.latency.end(),
                                   [](double each) { return each > 0.05; });
+  std::sort(result.latency.begin(), result.latency.end());
+  std::sort(result.late.begin(), result.late.end());
   std::printf(
       "{\"sessions\":%zu,\"seconds\":%.1f,\"windows\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
       "\"p999_ms\":%.3f,\"max_ms\":%.3f,\"over_50_ms\":%td,\"frames_accepted\":%llu,"
@@ -263,7 +241,7 @@ int main(int argc, char** argv) {
   std::vector<Session> sessions(count);
   const int poll = epoll_create1(0);
   for (size_t i = 0; i < count; ++i) {
-    sessions[i].fd = opened(port);
+    sessions[i].fd = opened_session(port);
     if (sessions[i].fd < 0) {
       std::fprintf(stderr, "session %zu could not be opened\n", i);
       return 1;

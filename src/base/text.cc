@@ -106,6 +106,18 @@ size_t display_columns(std::string_view text) {
   return columns;
 }
 
+std::string hex_text(std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
 std::string shortened(std::string_view text, size_t columns, Keep keep) {
   const std::string clean = clean_utf8(text);
   size_t left = display_columns(clean);

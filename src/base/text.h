@@ -22,6 +22,9 @@ std::string html_escaped(std::string_view text);
 // Terminal columns that clean UTF-8 takes: 2 for East Asian wide characters, 0 for combining marks.
 size_t display_columns(std::string_view text);
 
+// Two lower-case hexadecimal digits for each byte.
+std::string hex_text(std::string_view bytes);
+
 enum class Keep { kStart, kEnd };
 // `text` cleaned and, if wider than `columns`, cut at a character with "…" where it was cut.
 std::string shortened(std::string_view text, size_t columns, Keep keep = Keep::kStart);

@@ -73,5 +73,10 @@ TEST(Text, ShortensAtCharacters) {
   }
 }
 
+TEST(HexText, TwoDigitsForEachByte) {
+  EXPECT_EQ(hex_text(""), "");
+  EXPECT_EQ(hex_text(std::string("\0\x0f\xf0\xff a", 6)), "000ff0ff2061");
+}
+
 }  // namespace
 }  // namespace graupel

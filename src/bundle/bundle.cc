@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "bundle/manifest.h"
 #include "bundle/zip_store.h"
 
@@ -196,13 +197,7 @@ std::string sha256_hex(std::string_view bytes) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   if (::SHA256(data, bytes.size(), digest.data()) == nullptr) return {};
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
+  return hex_text({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 
 }  // namespace graupel::bundle

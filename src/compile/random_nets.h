@@ -159,13 +159,20 @@ struct QdqBuilder : NetBuilder {
       op.window.strides.push_back(chance(75) ? 1 : 2);
       op.window.dilations.push_back(chance(80) ? 1 : 2);
     }
+    return convolved(x, std::move(op), kernel, 1);
+  }
+  // With pads up to most_pad, a bias mostly, and an activation. Invalid where the kernel does not
+  // fit.
+  Tensor4 convolved(const Tensor4& x, ir::Conv op, const Shape& kernel, int64_t most_pad) {
     op.window.kernel.assign(kernel.begin() + 2, kernel.end());
-    for (size_t d = 0; d < 2 * spatial; ++d) op.window.pads.push_back(pick(0, 1));
+    for (size_t d = 0; d < 2 * op.window.kernel.size(); ++d) {
+      op.window.pads.push_back(pick(0, most_pad));
+    }
     std::vector<float> scales;
     std::vector<ir::ValueId> inputs = {x.value, weight(kernel, 0, scales)};
-    if (chance(80)) inputs.push_back(bias(features, x.scale.scale, scales));
+    if (chance(80)) inputs.push_back(bias(kernel[0], x.scale.scale, scales));
     const Scale out = random_scale();
-    const ir::ValueId y = node(op, inputs);
+    const ir::ValueId y = node(std::move(op), inputs);
     return {y.valid() ? pair(activation(y), out) : y, out};
   }
   Tensor4 matrix(const Tensor4& x) {
@@ -322,13 +329,7 @@ struct QdqBuilder : NetBuilder {
       op.window.strides.push_back(pick(1, 3));
       op.window.dilations.push_back(pick(1, 3));
     }
-    op.window.kernel.assign(kernel.begin() + 2, kernel.end());
-    for (size_t d = 0; d < 2 * spatial; ++d) op.window.pads.push_back(pick(0, 6));
-    std::vector<float> scales;
-    std::vector<ir::ValueId> inputs = {x.value, weight(kernel, 0, scales)};
-    if (chance(80)) inputs.push_back(bias(features, x.scale.scale, scales));
-    const Scale out = random_scale();
-    return {pair(activation(node(op, inputs)), out), out};
+    return convolved(x, std::move(op), kernel, 6);
   }
   // An image made larger or smaller; only nearest keeps the scale.
   Tensor4 resize(const Tensor4& x) {

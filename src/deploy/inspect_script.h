@@ -8,8 +8,8 @@
 
 namespace graupel::deploy {
 
-// {"kind":"alls","statements","commands":{NAME: count},"layers_made","comments",
-// "written_back":"byte for byte","findings"}. Layers are not judged: no network is at hand.
+// {"kind":"alls","statements","commands":{NAME: count},"names_given","written_back","findings"}.
+// Layers are not judged: no network is at hand.
 // Errors: those of hailo::parse_script.
 Result<nlohmann::ordered_json> inspect_script(std::string_view text);
 

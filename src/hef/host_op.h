@@ -31,7 +31,7 @@ struct FusedLayer {
 Result<FusedLayer> read_fused_layer(std::string_view message);
 void apply_fused_layer(const FusedLayer& fused, Group& group);
 
-// An edge layer's NMS on the device. `original` and `part` say which NMS it was a part of.
+// An edge layer's NMS on the device; fused_as names the NMS it is a part of, if it is one.
 Result<Nms> read_nms_info(std::string_view message);
 
 }  // namespace graupel::hef

@@ -62,11 +62,6 @@ bool only_first(const Node& node, const std::vector<bool>& needed) {
                       [&](ValueId id) { return id.valid() && needed[id.index()]; });
 }
 
-bool is_per_row(const Graph& graph, const Layer& layer, ValueId bias) {
-  return static_cast<int64_t>(graph.shape(bias).size()) == 1 &&
-         graph.shape(bias)[0] == layer.channels;
-}
-
 bool has_gradient(const Graph& graph, NodeId id, const std::vector<bool>& needed) {
   const Node& node = graph.node(id);
   if (node.outputs.size() != 1 && !is<ir::MaxPool>(node) && !is<ir::Split>(node)) return false;
@@ -75,7 +70,7 @@ bool has_gradient(const Graph& graph, NodeId id, const std::vector<bool>& needed
     const Layer layer = layer_of(graph, id);
     const bool plain_bias = node.inputs.size() < 3 || !node.inputs[2].valid() ||
                             !needed[node.inputs[2].index()] ||
-                            is_per_row(graph, layer, node.inputs[2]);
+                            graph.shape(node.inputs[2]) == Shape{layer.channels};
     return layer.has_columns && plain_bias;
   }
   if (is_arithmetic(node) || is<ir::Concat>(node)) return true;

@@ -116,6 +116,11 @@ void execute_step(const Engine& engine, const Frames& frames, size_t index) {
       step.body);
 }
 
+// The first `count` steps.
+void execute_steps(const Engine& engine, const Frames& frames, size_t count) {
+  for (size_t i = 0; i < count; ++i) execute_step(engine, frames, i);
+}
+
 // Checks the windows and copies them to the input's places.
 Result<Frames> take_windows(Engine& engine, std::span<const float> windows, size_t count) {
   const Plan& plan = engine.program->plan;
@@ -220,10 +225,7 @@ size_t scratch_size_bytes(const Engine& engine) { return engine.program->scratch
 size_t packed_size_bytes(const Engine& engine) { return engine.program->packed_bytes; }
 
 Result<void> run(Engine& engine, std::span<const float> window) {
-  TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
-  const size_t count = engine.program->plan.steps.size();
-  for (size_t i = 0; i < count; ++i) execute_step(engine, frames, i);
-  return ok();
+  return run_batch(engine, window, 1);
 }
 
 Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count) {
@@ -232,8 +234,7 @@ Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t co
                                       std::to_string(engine.batch));
   }
   TRY_ASSIGN(const Frames frames, take_windows(engine, windows, count));
-  const size_t steps = engine.program->plan.steps.size();
-  for (size_t i = 0; i < steps; ++i) execute_step(engine, frames, i);
+  execute_steps(engine, frames, engine.program->plan.steps.size());
   return ok();
 }
 
@@ -254,7 +255,7 @@ Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
     const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
     std::memcpy(engine.arena.data() + buffer.offset, inputs[i].bytes(), inputs[i].size_bytes());
   }
-  for (size_t i = 0; i < plan.steps.size(); ++i) execute_step(engine, frames_of(engine, 1), i);
+  execute_steps(engine, frames_of(engine, 1), plan.steps.size());
   return ok();
 }
 
@@ -278,7 +279,7 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
 Result<void> run_until(Engine& engine, std::span<const float> window, size_t last_step) {
   TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
   const size_t count = engine.program->plan.steps.size();
-  for (size_t i = 0; i < count && i <= last_step; ++i) execute_step(engine, frames, i);
+  execute_steps(engine, frames, last_step < count ? last_step + 1 : count);
   return ok();
 }
 

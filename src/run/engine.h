@@ -5,7 +5,7 @@
 // The loaded plan is shared and never written, so each thread takes a clone with its own arena.
 // With a batch, each step computes all windows before the next one starts, so that its weights are
 // read once. With threads, a crew shares the large steps; small ones stay on the calling thread.
-// Test: engine_test.cc.
+// Test: engine_test.cc, batch_test.cc.
 #pragma once
 
 #include <cstdint>

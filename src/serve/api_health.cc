@@ -36,9 +36,7 @@ bool is_ready(const Service& service) {
   return !service.draining && service.models.first() != nullptr;
 }
 
-double uptime_seconds(const Service& service) {
-  return std::chrono::duration<double>(Clock::now() - service.started).count();
-}
+double uptime_seconds(const Service& service) { return seconds_since(service.started); }
 
 void get_healthz(Service& service, Call call) {
   const std::shared_ptr<Model> model = service.models.first();

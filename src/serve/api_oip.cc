@@ -355,10 +355,6 @@ Reply unavailable(const Call& call, std::string_view code, std::string_view deta
   return reply;
 }
 
-double seconds_since(TimePoint begun) {
-  return std::chrono::duration<double>(Clock::now() - begun).count();
-}
-
 Result<Reply> infer(Service& service, const Call& call, Model& model, size_t worker,
                     RequestTimes& times) {
   const TimePoint begun = Clock::now();

@@ -132,7 +132,7 @@ Reply infer(Service& service, const Call& call, Model& model, size_t worker, Req
   const TimePoint begun = Clock::now();
   const Result<SidecarRequest> request =
       parse_sidecar_request(call.request->body, element_count(model.window_shape()).value_or(0));
-  service.metrics.parsed("json", std::chrono::duration<double>(Clock::now() - begun).count());
+  service.metrics.parsed("json", seconds_since(begun));
   if (!request.ok()) return error_reply(call, request.error());
   if (const Result<void> within = check_limits(*request, service.options.sensor_limits);
       !within.ok()) {
@@ -141,20 +141,18 @@ Reply infer(Service& service, const Call& call, Model& model, size_t worker, Req
   const Result<std::vector<float>> window =
       window_of(*request, model.window_shape(), service.options.mirror_sensor);
   if (!window.ok()) return error_reply(call, window.error(), 422);
-  times.input_s = std::chrono::duration<double>(Clock::now() - begun).count();
+  times.input_s = seconds_since(begun);
   const Result<WindowAnswer> answered = answer(model, worker, *window);
   if (!answered.ok()) return error_reply(call, answered.error(), 500);
   observe(service.metrics, model, *answered, times.queue_s);
   if (!answered->decision) {
     return error_reply(call, unsupported("model", "gives no class scores; use /v2/models"), 422);
   }
-  const double latency_ms =
-      std::chrono::duration<double, std::milli>(Clock::now() - call.received).count();
+  const double latency_ms = 1e3 * seconds_since(call.received);
   std::string json = answer_json(model, *answered, service.options.edgeinfer_compat, latency_ms);
   times.windows = 1;
   times.infer_s = answered->infer_seconds;
-  times.output_s =
-      std::chrono::duration<double>(Clock::now() - begun).count() - times.input_s - times.infer_s;
+  times.output_s = seconds_since(begun) - times.input_s - times.infer_s;
   return json_reply(200, std::move(json));
 }
 

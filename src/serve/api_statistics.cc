@@ -74,7 +74,7 @@ Call counted(Call call, const std::shared_ptr<Model>& model,
              const std::shared_ptr<RequestTimes>& times) {
   call.respond = [model, times, received = call.received,
                   respond = std::move(call.respond)](Reply reply) {
-    const double total_s = std::chrono::duration<double>(Clock::now() - received).count();
+    const double total_s = seconds_since(received);
     if (reply.status < 400) {
       model->statistics.answered(*times, total_s, std::chrono::system_clock::now());
     } else {

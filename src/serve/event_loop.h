@@ -15,6 +15,10 @@ namespace graupel::serve {
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 
+inline double seconds_since(TimePoint begun) {
+  return std::chrono::duration<double>(Clock::now() - begun).count();
+}
+
 class EventLoop {
  public:
   EventLoop();

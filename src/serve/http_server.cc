@@ -213,9 +213,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   // A request that cannot be read: answered once, then the connection closes, because where the
   // next request begins is not known.
   void refuse(const error_code& error, std::string_view part) {
+    if (is_gone(error)) return close();
     lingers_ = true;
-    // A socket that timed out is closed already.
-    if (is_gone(error) || error == beast::error::timeout) return close();
     keep_alive_ = false;
     head_ = false;
     write(state_->handlers.malformed(status_of(error), sentence_of(error, part),

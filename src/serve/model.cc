@@ -11,13 +11,10 @@
 #include "bundle/manifest.h"
 #include "npu/device_map.h"
 #include "run/load.h"
+#include "serve/event_loop.h"
 
 namespace graupel::serve {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 Result<void> describe(const bundle::Bundle& bundle, Model& model) {
   TRY_ASSIGN(const std::string manifest, bundle::format_manifest(bundle.manifest));

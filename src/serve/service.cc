@@ -10,6 +10,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/text.h"
 #include "serve/api.h"
 #include "serve/json.h"
 #include "serve/trace.h"
@@ -86,13 +87,7 @@ std::optional<std::vector<std::string>> match(std::string_view pattern, std::str
 std::string random_hex(size_t bytes) {
   std::array<unsigned char, 16> random{};
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) random = {};
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (size_t i = 0; i < bytes; ++i) {
-    text += kDigits[random[i] >> 4];
-    text += kDigits[random[i] & 15];
-  }
-  return text;
+  return hex_text({reinterpret_cast<const char*>(random.data()), bytes});
 }
 
 std::string request_id_of(const Request& request) {
@@ -100,10 +95,6 @@ std::string request_id_of(const Request& request) {
     if (const auto id = safe_token(request.header(name), 64)) return *id;
   }
   return random_hex(16);
-}
-
-double seconds_between(TimePoint from, TimePoint to) {
-  return std::chrono::duration<double>(to - from).count();
 }
 
 void add_cors(const Service& service, const Request& request, Reply& reply) {
@@ -125,7 +116,7 @@ void add_cors(const Service& service, const Request& request, Reply& reply) {
 Respond observed(Service& service, const Call& call, std::string_view pattern, Respond respond) {
   return [&service, request = call.request, id = call.request_id, received = call.received, pattern,
           respond = std::move(respond)](Reply reply) {
-    const double seconds = seconds_between(received, Clock::now());
+    const double seconds = seconds_since(received);
     service.metrics.request(pattern, request->method, reply.status, seconds);
     const std::optional<Trace> trace = trace_of(*request);
     if (trace) {
@@ -290,7 +281,7 @@ void compute(Service& service, const Call& call, std::chrono::milliseconds deadl
   Job job;
   job.deadline = begun + deadline;
   job.run = [respond = call.respond, begun, work = std::move(work)](size_t worker) {
-    respond(work(worker, seconds_between(begun, Clock::now())));
+    respond(work(worker, seconds_since(begun)));
   };
   job.expired = [respond = call.respond, busy] {
     respond(busy("deadline", "the window waited past its deadline and was not computed"));

@@ -258,25 +258,19 @@ T take(const char*& at) {
   return value;
 }
 
-Result<SessionSample> binary_sample(const char* at, size_t index) {
+// Errors without a place: the caller knows which sample it is, and most are good.
+Result<SessionSample> binary_sample(const char* at) {
   SessionSample sample;
-  const auto seconds = take<double>(at);
-  const auto is_good = [](float value) { return std::isfinite(value); };
-  // Words are made for what is wrong only.
-  const std::string where =
-      std::abs(seconds) <= kMaxTimeSeconds ? std::string() : fmt::format("samples[{}]", index);
-  TRY_ASSIGN(sample.sample.time_us, time_of(seconds, where));
+  TRY_ASSIGN(sample.sample.time_us, time_of(take<double>(at), ""));
   sample.sensor = take<uint32_t>(at);
   const auto reserved = take<uint32_t>(at);
   if (sample.sensor >= kMaxSensors || reserved != 0) {
     return invalid_input(
-        fmt::format("samples[{}]", index),
-        fmt::format("needs a sensor from 0 to {} and a 0 behind it", kMaxSensors - 1));
+        "", fmt::format("needs a sensor from 0 to {} and a 0 behind it", kMaxSensors - 1));
   }
-  auto& values = sample.sample.values;
-  for (float& value : values) value = take<float>(at);
-  if (!std::all_of(values.begin(), values.end(), is_good)) {
-    return invalid_input(fmt::format("samples[{}]", index), "holds a NaN or an infinity");
+  for (float& value : sample.sample.values) {
+    value = take<float>(at);
+    if (!std::isfinite(value)) return invalid_input("", "holds a NaN or an infinity");
   }
   sample.given = kAcceleration | kRotation | kField;
   return sample;
@@ -285,15 +279,8 @@ Result<SessionSample> binary_sample(const char* at, size_t index) {
 }  // namespace
 
 std::string uuid_text(std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(36);
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    const auto byte = static_cast<unsigned char>(bytes[i]);
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
+  std::string text = hex_text(bytes);
+  for (const size_t dash : {8, 13, 18, 23}) text.insert(dash, 1, '-');
   return text;
 }
 
@@ -335,8 +322,9 @@ Result<SessionMessage> parse_binary_samples(std::string_view bytes, size_t sampl
   message.has_samples = true;
   message.samples.reserve(count);
   for (size_t i = 0; i < count; ++i) {
-    TRY_ASSIGN(const SessionSample sample, binary_sample(at + i * kSampleBytes, i));
-    message.samples.push_back(sample);
+    Result<SessionSample> sample = binary_sample(at + i * kSampleBytes);
+    if (!sample.ok()) return std::move(sample).error().within(fmt::format("samples[{}]", i));
+    message.samples.push_back(*sample);
   }
   return message;
 }

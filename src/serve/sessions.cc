@@ -171,7 +171,7 @@ void take_records(Service& service, const SessionPointer& session,
 std::vector<WindowRecord> compute_tasks(Service& service, Model& model, size_t worker,
                                         const std::vector<WindowTask>& tasks, const HopOptions& hop,
                                         StreamMemory& memory, TimePoint submitted) {
-  const double queue_s = std::chrono::duration<double>(Clock::now() - submitted).count();
+  const double queue_s = seconds_since(submitted);
   std::vector<WindowRecord> records;
   for (const WindowTask& task : tasks) {
     WindowAnswer answered;
@@ -181,7 +181,7 @@ std::vector<WindowRecord> compute_tasks(Service& service, Model& model, size_t w
       continue;
     }
     record->answered_at = std::chrono::system_clock::now();
-    record->latency_s = std::chrono::duration<double>(Clock::now() - task.arrived).count();
+    record->latency_s = seconds_since(task.arrived);
     observe(service.metrics, model, answered, queue_s);
     model.statistics.answered({1, queue_s, 0.0, answered.infer_seconds, answered.decide_seconds},
                               record->latency_s, record->answered_at);
