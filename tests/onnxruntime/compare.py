@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Runs the quantised networks of write_cases in ONNX Runtime and counts bytes that differ.
 
-Exit status 77 (ctest: skipped) if onnxruntime or numpy cannot be imported; tools/python-tools makes
-an environment that has them. With all optimisations on, ONNX Runtime computes in integers and has to
-give the same bytes (session.x64quantprecision=1: without it processors that lack VNNI saturate sums
-of u8 x s8). As written, with optimisations off, it computes the same graph in float32; there a sum
+Exit status 77 (ctest: skipped) if onnxruntime or numpy cannot be imported; `make setup-tests` installs
+them. With all optimisations on, ONNX Runtime computes in integers and has to give the same bytes
+(session.x64quantprecision=1: without it processors that lack VNNI saturate sums of u8 x s8). As written, with optimisations off, it computes the same graph in float32; there a sum
 that lies within float rounding of the middle between two codes may go the other way.
 """
 import glob
@@ -17,7 +16,7 @@ try:
     import numpy as np
     import onnxruntime as ort
 except ImportError as error:
-    print(f"SKIPPED: {error}; run tools/python-tools to compare with ONNX Runtime")
+    print(f"SKIPPED: {error}; `make setup-tests` installs it, to compare with ONNX Runtime")
     sys.exit(77)
 
 
