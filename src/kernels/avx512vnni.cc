@@ -246,70 +246,6 @@ constexpr Tile kThree[8] = {&dot_tile<1, 3>, &dot_tile<2, 3>, &dot_tile<3, 3>, &
 constexpr Tile kFour[6] = {&dot_tile<1, 4>, &dot_tile<2, 4>, &dot_tile<3, 4>,
                            &dot_tile<4, 4>, &dot_tile<5, 4>, &dot_tile<6, 4>};
 
-// Thirty-two channels of a depthwise convolution: pairs of taps, interleaved so that each int32
-// lane multiplies the two values of its own channel; the interleaving of two unpacks is undone when
-// their bytes are packed.
-struct Depthwise {
-  __m512i low;
-  __m512i high;
-};
-
-inline __m512i load_words(const int16_t* x, __mmask32 lanes) {
-  return _mm512_maskz_loadu_epi16(lanes, x);
-}
-
-inline void add_dot_words(__m512i& sum, __m512i x, __m512i w) {
-  asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
-}
-
-// Bias or multiplier of 32 channels in the order of the two unpacks.
-inline void spread(const void* values, __mmask32 lanes, __m512i& low, __m512i& high) {
-  const char* from = static_cast<const char*>(values);
-  const __m512i a = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), from);
-  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), from + 64);
-  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-  const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
-  low = _mm512_permutex2var_epi32(a, first, b);
-  high = _mm512_permutex2var_epi32(a, second, b);
-}
-
-template <int kPositions>
-inline void depthwise_tile(const DepthwiseRowArgs& args, int32_t p, int32_t c, __mmask32 lanes,
-                           const Epilogue& e) {
-  Depthwise sum[kPositions];
-  spread(args.bias + c, lanes, sum[0].low, sum[0].high);
-#pragma GCC unroll 4
-  for (int i = 1; i < kPositions; ++i) sum[i] = sum[0];
-  // Without taps there may be no weights to point into.
-  const int16_t* x = args.taps == 0 ? args.x : args.x + p * args.x_step + c;
-  const int16_t* w = args.taps == 0 ? args.weights : args.weights + c;
-  for (int32_t t = 0; t < args.taps; t += 2) {
-    const bool last = t + 1 == args.taps;
-    const __m512i w0 = load_words(w + t * args.weight_step, lanes);
-    const __m512i w1 =
-        last ? _mm512_setzero_si512() : load_words(w + (t + 1) * args.weight_step, lanes);
-    const __m512i w_low = _mm512_unpacklo_epi16(w0, w1), w_high = _mm512_unpackhi_epi16(w0, w1);
-    const int16_t* x0 = x + args.tap_offsets[t];
-    const int16_t* x1 = last ? x0 : x + args.tap_offsets[t + 1];
-#pragma GCC unroll 4
-    for (int i = 0; i < kPositions; ++i) {
-      const __m512i a = load_words(x0 + i * args.x_step, lanes);
-      const __m512i b = load_words(x1 + i * args.x_step, lanes);
-      add_dot_words(sum[i].low, _mm512_unpacklo_epi16(a, b), w_low);
-      add_dot_words(sum[i].high, _mm512_unpackhi_epi16(a, b), w_high);
-    }
-  }
-  __m512i m_low, m_high;
-  spread(args.multiplier + c, lanes, m_low, m_high);
-#pragma GCC unroll 4
-  for (int i = 0; i < kPositions; ++i) {
-    const __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].low), _mm512_castsi512_ps(m_low));
-    const __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].high), _mm512_castsi512_ps(m_high));
-    const __m512i words = _mm512_packs_epi32(to_bytes(low, e), to_bytes(high, e));
-    _mm512_mask_cvtepi16_storeu_epi8(args.y + (p + i) * args.y_step + c, lanes, words);
-  }
-}
-
 }  // namespace
 
 void dot_row(const DotRowArgs& args) {
@@ -326,17 +262,6 @@ void dot_row(const DotRowArgs& args) {
     }
     row.x += args.x_row_step;
     row.y += args.row_positions / args.pool * args.y_step;
-  }
-}
-
-void depthwise_row(const DepthwiseRowArgs& args) {
-  const Epilogue e = epilogue_of(args.range);
-  for (int32_t c = 0; c < args.channels; c += 32) {
-    const int32_t left = args.channels - c;
-    const __mmask32 lanes = left >= 32 ? 0xFFFFFFFFu : (1u << left) - 1;
-    int32_t p = 0;
-    for (; p + 4 <= args.positions; p += 4) depthwise_tile<4>(args, p, c, lanes, e);
-    for (; p < args.positions; ++p) depthwise_tile<1>(args, p, c, lanes, e);
   }
 }
 
