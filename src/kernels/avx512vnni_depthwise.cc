@@ -72,32 +72,36 @@ struct Packing {
   bool is_signed;
 };
 
-inline __m512i rounded(__m512i sum, __m512 multiplier) {
-  const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
-  return _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(1073741824.0f)));
+inline __m512 cut(__m512 v) { return _mm512_min_ps(v, _mm512_set1_ps(1073741824.0f)); }
+inline __m256 cut(__m256 v) { return _mm256_min_ps(v, _mm256_set1_ps(1073741824.0f)); }
+inline __m512 product(__m512i sum, __m512 multiplier) {
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
 }
-inline __m256i rounded(__m256i sum, __m256 multiplier) {
-  const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
-  return _mm256_cvtps_epi32(_mm256_min_ps(v, _mm256_set1_ps(1073741824.0f)));
+inline __m256 product(__m256i sum, __m256 multiplier) {
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), multiplier);
 }
+inline __m512i rounded(__m512 v) { return _mm512_cvtps_epi32(v); }
+inline __m256i rounded(__m256 v) { return _mm256_cvtps_epi32(v); }
 
 inline __m512i packed(const Packing& p, const __m512i (&q)[4]) {
   const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), p.zero_point);
   const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), p.zero_point);
-  if (p.is_signed) {
-    return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(a, b), p.low), p.high);
-  }
-  return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), p.low), p.high);
+  return p.is_signed ? _mm512_packs_epi16(a, b) : _mm512_packus_epi16(a, b);
 }
 inline __m256i packed(const Packing& p, const __m256i (&q)[4]) {
   const __m256i zero_point = _mm512_castsi512_si256(p.zero_point);
-  const __m256i low = _mm512_castsi512_si256(p.low), high = _mm512_castsi512_si256(p.high);
   const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero_point);
   const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), zero_point);
-  if (p.is_signed) {
-    return _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(a, b), low), high);
-  }
-  return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), low), high);
+  return p.is_signed ? _mm256_packs_epi16(a, b) : _mm256_packus_epi16(a, b);
+}
+inline __m512i bounded(const Packing& p, __m512i v) {
+  return p.is_signed ? _mm512_min_epi8(_mm512_max_epi8(v, p.low), p.high)
+                     : _mm512_min_epu8(_mm512_max_epu8(v, p.low), p.high);
+}
+inline __m256i bounded(const Packing& p, __m256i v) {
+  const __m256i low = _mm512_castsi512_si256(p.low), high = _mm512_castsi512_si256(p.high);
+  return p.is_signed ? _mm256_min_epi8(_mm256_max_epi8(v, low), high)
+                     : _mm256_min_epu8(_mm256_max_epu8(v, low), high);
 }
 
 // One block of channels of a call. Quarter q of its registers has channels 4q .. 4q + 3 of every
@@ -128,13 +132,22 @@ inline void store(const Block<Narrow>& block, uint8_t* y, __m256i bytes) {
   }
 }
 
-template <class V>
+template <bool kPlain, class V>
 inline void finish(const Block<V>& block, const Packing& packing, const typename V::Bytes (&sum)[4],
                    uint8_t* y) {
   typename V::Bytes q[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) q[i] = rounded(sum[i], block.multiplier[i]);
-  store(block, y, packed(packing, q));
+  for (int i = 0; i < 4; ++i) {
+    typename V::Floats v = product(sum[i], block.multiplier[i]);
+    if constexpr (!kPlain) v = cut(v);
+    q[i] = rounded(v);
+  }
+  const typename V::Bytes bytes = packed(packing, q);
+  if constexpr (kPlain) {
+    store(block, y, bytes);
+  } else {
+    store(block, y, bounded(packing, bytes));
+  }
 }
 
 inline void set_quarter(const void* values, int q, __m512i& v) {
@@ -244,21 +257,21 @@ GRAUPEL_INLINE void add_columns(Slide<V, kColumns, kStride>& s, const Block<V>& 
 }
 
 // Finishes the positions at kPlace and after it; whether there were so many.
-template <int kPlace, class V, int kColumns, int kStride>
+template <bool kPlain, int kPlace, class V, int kColumns, int kStride>
 GRAUPEL_INLINE bool finish_round(Slide<V, kColumns, kStride>& s, const Block<V>& block,
                                  const Packing& packing,
                                  typename Slide<V, kColumns, kStride>::Sums& sum) {
   if constexpr (kPlace < Slide<V, kColumns, kStride>::kAlive) {
     if (s.left-- == 0) return false;
     add_columns<Slide<V, kColumns, kStride>::kEarly, kColumns, kPlace>(s, block, sum);
-    finish(block, packing, sum[kPlace], s.y);
+    finish<kPlain>(block, packing, sum[kPlace], s.y);
     s.y += s.y_step;
-    return finish_round<kPlace + 1>(s, block, packing, sum);
+    return finish_round<kPlain, kPlace + 1>(s, block, packing, sum);
   }
   return true;
 }
 
-template <class V, int kColumns, int kStride>
+template <bool kPlain, class V, int kColumns, int kStride>
 void slide(const DepthwiseDotArgs& args, const Block<V>& at, const Packing& packing) {
   const Block<V> block = at;
   const Packing p = packing;
@@ -272,12 +285,12 @@ void slide(const DepthwiseDotArgs& args, const Block<V>& at, const Packing& pack
       args.positions};
   typename Slide<V, kColumns, kStride>::Sums sum;
   add_columns<0, Slide<V, kColumns, kStride>::kEarly, 0>(s, block, sum);
-  while (finish_round<0>(s, block, p, sum)) {
+  while (finish_round<kPlain, 0>(s, block, p, sum)) {
   }
 }
 
 // Any kernel: every position by itself.
-template <class V>
+template <bool kPlain, class V>
 void apart(const DepthwiseDotArgs& args, const Block<V>& block, const Packing& packing) {
   for (int32_t p = 0; p < args.positions; ++p) {
     typename V::Bytes sum[4];
@@ -295,21 +308,34 @@ void apart(const DepthwiseDotArgs& args, const Block<V>& block, const Packing& p
         add_column(sum, column, w);
       }
     }
-    finish(block, packing, sum, block.y + p * args.y_step);
+    finish<kPlain>(block, packing, sum, block.y + p * args.y_step);
   }
 }
 
-template <class V>
+template <bool kPlain, class V>
 inline void run_block(const DepthwiseDotArgs& args, const Packing& packing, int32_t c) {
   const Block<V> block = block_at<V>(args, c);
   const int32_t columns = args.groups == 1 ? args.columns : 0;
   const bool by_one = args.x_step == args.column_step;
   const bool by_two = args.x_step == 2 * args.column_step;
-  if (columns == 3 && by_one) return slide<V, 3, 1>(args, block, packing);
-  if (columns == 3 && by_two) return slide<V, 3, 2>(args, block, packing);
-  if (columns == 5 && by_one) return slide<V, 5, 1>(args, block, packing);
-  if (columns == 5 && by_two) return slide<V, 5, 2>(args, block, packing);
-  apart<V>(args, block, packing);
+  if (columns == 3 && by_one) return slide<kPlain, V, 3, 1>(args, block, packing);
+  if (columns == 3 && by_two) return slide<kPlain, V, 3, 2>(args, block, packing);
+  if (columns == 5 && by_one) return slide<kPlain, V, 5, 1>(args, block, packing);
+  if (columns == 5 && by_two) return slide<kPlain, V, 5, 2>(args, block, packing);
+  apart<kPlain, V>(args, block, packing);
+}
+
+template <bool kPlain>
+inline void run(const DepthwiseDotArgs& args, const Packing& packing) {
+  for (int32_t c = 0; c < args.channels;) {
+    const int32_t width = depthwise_lane(args.channels, c).width;
+    if (width == Wide::kChannels) {
+      run_block<kPlain, Wide>(args, packing, c);
+    } else {
+      run_block<kPlain, Narrow>(args, packing, c);
+    }
+    c += width;
+  }
 }
 
 }  // namespace
@@ -319,14 +345,10 @@ void depthwise_dot_row(const DepthwiseDotArgs& args) {
                            _mm512_set1_epi8(static_cast<char>(args.range.low)),
                            _mm512_set1_epi8(static_cast<char>(args.range.high)),
                            args.range.low < 0};
-  for (int32_t c = 0; c < args.channels;) {
-    const int32_t width = depthwise_lane(args.channels, c).width;
-    if (width == Wide::kChannels) {
-      run_block<Wide>(args, packing, c);
-    } else {
-      run_block<Narrow>(args, packing, c);
-    }
-    c += width;
+  if (is_plain(args)) {
+    run<true>(args, packing);
+  } else {
+    run<false>(args, packing);
   }
 }
 

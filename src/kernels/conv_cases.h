@@ -33,7 +33,7 @@ inline ByteRange random_range(Rng& rng, ByteType type) {
   ByteRange range;
   range.zero_point = between(rng, least, least + 255);
   range.low = between(rng, 0, 1) == 0 ? least : range.zero_point;
-  range.high = between(rng, range.low, least + 255);
+  range.high = between(rng, 0, 1) == 0 ? least + 255 : between(rng, range.low, least + 255);
   return range;
 }
 
@@ -212,11 +212,14 @@ struct Case<DotRowArgs> {
       weights.push_back(static_cast<int8_t>(between(rng, -128, 127)));
     }
     const bool tie = below(rng, 3) == 0;  // products that end in exactly one half
+    const bool huge = below(rng, 3) == 0;
     for (int32_t m = 0; m < blocks * kConvBlock; ++m) {
       bias.push_back(between(rng, -100000, 100000));
-      multiplier.push_back(tie                  ? 0.5f
-                           : below(rng, 9) == 0 ? 1e6f
-                                                : static_cast<float>(rng.uniform(0.0, 0.01)));
+      multiplier.push_back(tie ? 0.5f
+                           : huge && below(rng, 9) == 0
+                               ? 1e6f
+                               : static_cast<float>(rng.uniform(0.0, 0.01)));
+      if (args.pool == 1 && below(rng, 4) == 0) multiplier.back() = -multiplier.back();
     }
     args.x = x.data();
     args.form = below(rng, 2) == 0 ? DotForm::kUnsigned : DotForm::kSigned;
@@ -330,9 +333,12 @@ struct Case<DepthwiseDotArgs> {
     for (int32_t i = 0; i < wide * args.groups * args.columns * 4; ++i) {
       weights.push_back(static_cast<int8_t>(between(rng, -128, 127)));
     }
+    const bool huge = below(rng, 3) == 0;
     for (int32_t c = 0; c < wide; ++c) {
       bias.push_back(between(rng, -30000, 30000));
-      multiplier.push_back(below(rng, 9) == 0 ? 1e6f : static_cast<float>(rng.uniform(0.0, 0.01)));
+      multiplier.push_back(huge && below(rng, 9) == 0 ? 1e6f
+                                                      : static_cast<float>(rng.uniform(0.0, 0.01)));
+      if (below(rng, 4) == 0) multiplier.back() = -multiplier.back();
     }
     args.x = x.data();
     args.row_offsets = offsets.data();

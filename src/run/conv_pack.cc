@@ -184,8 +184,17 @@ void compensate(PackedConv& packed) {
   }
 }
 
+// Whether the bytes that a run of `run` values in quads reads past its end belong to the input's
+// buffer at the end of it too: its size is filled up to kAlignmentBytes. Past it another thread may
+// be writing the step's result.
+bool reads_its_own(const Buffer& x, const PackedConv& packed, int64_t run) {
+  const int64_t bytes = buffer_bytes(x);
+  return bytes + 4 * packed.units - run <= rounded_up(bytes, kAlignmentBytes);
+}
+
 // What the input has to become, and whether it lies there already.
-void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, PackedConv& packed) {
+void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, int64_t run,
+                PackedConv& packed) {
   const Window2d& w = packed.window;
   const Buffer& x = plan.buffers[step.x.index()];
   packed.row_w = padded_width(w);
@@ -195,7 +204,7 @@ void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, PackedConv
   const int32_t moved = packed.flip == 0 ? 0 : is_signed ? 128 : -128;
   packed.zero_point = step.x_zero_point + moved;
   packed.in_place = !packed.depthwise && packed.flip == 0 && x.place == Place::kArena &&
-                    w.pad_left == 0 && packed.row_w <= w.in_w;
+                    w.pad_left == 0 && packed.row_w <= w.in_w && reads_its_own(x, packed, run);
   if (packed.in_place) packed.row_w = w.in_w;
 }
 
@@ -268,11 +277,11 @@ PackedConv pack_conv(const Plan& plan, const ConvInt8& step, const kernels::Kern
   packed.dot = form != DotForm::kNone &&
                (!packed.depthwise || (kernels.has_depthwise_dot && lays_out_little(w)));
   packed.pair_pool = !packed.depthwise && pools_pairs(plan, step);
-  plan_input(plan, step, form, packed);
   const bool folded = !packed.depthwise && step.groups == 1 && w.dilation_w == 1;
   const int64_t run = folded ? int64_t{w.kernel_w} * w.channels : in_per_group;
   packed.runs_per_row = folded ? 1 : w.kernel_w;
   packed.units = static_cast<int32_t>(packed.dot ? (run + 3) / 4 : (run + 1) / 2);
+  plan_input(plan, step, form, run, packed);
   if (!packed.depthwise || !packed.dot) append_run_offsets(packed);
   packed.block_channels = packed.depthwise ? w.channels
                           : packed.dot     ? kernels::kDotBlocks * kConvBlock
