@@ -80,15 +80,23 @@ struct Emitter {
   static std::string range(const run::Requantize& r) {
     return fmt::format("{{{}, {}, {}}}", r.zero_point, r.low, r.high);
   }
+  // A node's name as it may stand in a comment: nothing that ends one, begins one or continues a
+  // line.
+  static std::string comment(const std::string& node) {
+    std::string text;
+    for (const char c : node) {
+      const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                         std::string_view(" _.-:/").find(c) != std::string_view::npos;
+      text += !plain || (c == '/' && !text.empty() && text.back() == '/') ? '_' : c;
+    }
+    return text;
+  }
   void call(const std::string& node, const std::string& body) {
-    std::string comment = node;
-    for (size_t at = 0; (at = comment.find("*/", at)) != std::string::npos;) comment[at] = '+';
-    std::replace(comment.begin(), comment.end(), '\n', ' ');
-    calls += fmt::format("  {{ /* {} */\n{}  }}\n", comment, body);
+    calls += fmt::format("  {{ /* {} */\n{}  }}\n", comment(node), body);
   }
 
   void step(const std::string& node, const run::ConvInt8& s) {
-    parts.insert(kConvPart);
+    parts.insert({kValuePart, kWindowPart, kImagePart, kConvPart});
     std::string body =
         fmt::format("    static const conv_t s = {{{}, {}, {}, {}, {}, {}}};\n", window(s.window),
                     s.out_channels, s.groups, is_signed(s.x), s.x_zero_point, range(s.requantize));
@@ -110,7 +118,7 @@ struct Emitter {
       body += fmt::format("    conv(&s, {}, {});\n", operands, arena(s.y));
     }
     if (s.residual.valid()) {
-      parts.insert(kBinaryPart);
+      parts.insert({kValuePart, kBinaryPart});
       body +=
           fmt::format("    binary(0, {}, {}, {}, {:a}f, {}, {}, {}, {:a}f, {:a}f, last, {}, {});\n",
                       arena(s.y), s.requantize.low < 0 ? 1 : 0, s.requantize.zero_point, s.q_scale,
@@ -121,12 +129,12 @@ struct Emitter {
     call(node, body);
   }
   void step(const std::string& node, const run::MaxPoolInt8& s) {
-    parts.insert(kMaxPoolPart);
+    parts.insert({kValuePart, kWindowPart, kImagePart, kMaxPoolPart});
     call(node, fmt::format("    static const window_t p = {};\n    max_pool(&p, {}, {}, {});\n",
                            window(s.window), is_signed(s.x), arena(s.x), arena(s.y)));
   }
   void step(const std::string& node, const run::AveragePoolInt8& s) {
-    parts.insert(kAveragePoolPart);
+    parts.insert({kValuePart, kWindowPart, kImagePart, kAveragePoolPart});
     call(node, fmt::format("    static const window_t p = {};\n    static const range_t r = {};\n"
                            "    average_pool(&p, {}, {}, {}, r, {}, {});\n",
                            window(s.window), range(s.requantize), is_signed(s.x), s.x_zero_point,
@@ -139,7 +147,7 @@ struct Emitter {
                      s.tables, s.inner, run::buffer_elements(buffer(s.x)), arena(s.y)));
   }
   void step(const std::string& node, const run::BinaryInt8& s) {
-    parts.insert(kBinaryPart);
+    parts.insert({kValuePart, kBinaryPart});
     call(node,
          fmt::format("    static const range_t r = {};\n    binary({}, {}, {}, {}, {:a}f, {}, {}, "
                      "{}, {:a}f, {:a}f, r, {}, {});\n",
@@ -297,7 +305,7 @@ std::string quantize_function(Emitter& e, const run::Quantize& q, const std::str
 
 std::string dequantize_function(Emitter& e, const Extent& extent, const OutputScale& scale,
                                 const std::string& name) {
-  e.parts.insert(kDequantizePart);
+  e.parts.insert({kValuePart, kDequantizePart});
   const int64_t elements = run::buffer_elements(e.buffer(extent.output));
   return fmt::format(
       "\nvoid {}_dequantize(const int8_t *output, float *values) {{\n"
@@ -315,11 +323,18 @@ Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
   const auto& quantize = std::get<run::Quantize>(plan.steps[extent.first].body);
   for (size_t i = extent.first + 1; i < extent.end; ++i) {
     const run::Step& step = plan.steps[i];
-    std::visit(
+    const bool known = std::visit(
         [&](const auto& body) {
-          if constexpr (requires { e.step(step.node, body); }) e.step(step.node, body);
+          if constexpr (requires { e.step(step.node, body); }) {
+            e.step(step.node, body);
+            return true;
+          }
+          return false;
         },
         step.body);
+    if (known) continue;
+    return unsupported(step.node, "is a " + std::string(run::step_name(step.body)) +
+                                      ", which cannot be emitted as C");
   }
   const std::string infer = fmt::format(
       "int {0}_infer(const int8_t *input, int8_t *output) {{\n"
@@ -337,11 +352,12 @@ Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
   out.header = header_of(plan, extent, name);
   out.source = fmt::format(
       "/* {0}: see {0}.h. Written by graupel from a compiled plan; not meant to be edited. */\n"
-      "#include \"{0}.h\"\n\n#include <stddef.h>\n#include <string.h>\n{1}",
-      name, kCommonPart);
+      "#include \"{0}.h\"\n{1}{2}",
+      name, kIncludes, kCommonPart);
   for (const std::string_view part :
-       {kConvPart, kConvWholePart, kConvPoolPart, kConvAveragePart, kMaxPoolPart, kAveragePoolPart,
-        kLookupPart, kBinaryPart, kMovePart, kMoveRunsPart, kQuantizePart, kDequantizePart}) {
+       {kValuePart, kWindowPart, kImagePart, kConvPart, kConvWholePart, kConvPoolPart,
+        kConvAveragePart, kMaxPoolPart, kAveragePoolPart, kLookupPart, kBinaryPart, kMovePart,
+        kMoveRunsPart, kQuantizePart, kDequantizePart}) {
     if (e.parts.contains(part)) out.source += part;
   }
   uint64_t arena = 1;

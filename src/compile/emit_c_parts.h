@@ -1,49 +1,96 @@
 // The C functions that emitted sources are made of, one text per kind of step. Private to
 // src/compile. The same formulas as kernels/scalar.cc and run/int8_steps.cc; every product of
 // floats that a sum follows goes through a volatile, so that no compiler fuses the two.
+// They keep the rules of MISRA C:2012 that emit_c_test.cc has cppcheck check: one declaration each,
+// parameters left alone, sums of products in parentheses, no cast of an expression to another kind.
 #pragma once
 
 #include <string_view>
 
 namespace graupel::compile {
 
-inline constexpr std::string_view kCommonPart = R"c(
-typedef struct {
-  int32_t channels, in_h, in_w, out_h, out_w;
-  int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-} window_t;
-
-typedef struct {
-  int32_t zero_point, low, high;
-} range_t;
-
-/* round_half_even(clamp(v)) + zero point; adding and taking off 1.5 * 2^23 rounds. */
-static uint8_t to_byte(float v, range_t r) {
-  volatile float rounded;
-  const float low = (float)(r.low - r.zero_point);
-  const float high = (float)(r.high - r.zero_point);
-  if (!(v == v)) { v = 0.0f; }
-  v = (v > low) ? v : low;
-  v = (v < high) ? v : high;
-  rounded = v + 12582912.0f;
-  return (uint8_t)((int32_t)(rounded - 12582912.0f) + r.zero_point);
-}
-
-static int32_t value_of(uint8_t x, int32_t is_signed) {
-  return ((is_signed != 0) && (x >= 128u)) ? ((int32_t)x - 256) : (int32_t)x;
-}
-)c";
-
-inline constexpr std::string_view kConvPart = R"c(
+inline constexpr std::string_view kIncludes = R"c(
+#include <stddef.h>
+#include <string.h>
 #if !defined(GRAUPEL_PLAIN_C) && defined(__SSE2__)
 #include <emmintrin.h>
 #elif !defined(GRAUPEL_PLAIN_C) && defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
+)c";
 
+inline constexpr std::string_view kCommonPart = R"c(
+typedef struct {
+  int32_t zero_point;
+  int32_t low;
+  int32_t high;
+} range_t;
+
+/* round_half_even(clamp(v)) + zero point; adding and taking off 1.5 * 2^23 rounds. No number is 0. */
+static uint8_t to_byte(float v, range_t r) {
+  const int32_t lowest = r.low - r.zero_point;
+  const int32_t highest = r.high - r.zero_point;
+  const float low = (float)lowest;
+  const float high = (float)highest;
+  const float number = (v == v) ? v : 0.0f;
+  const float above = (number > low) ? number : low;
+  const float inside = (above < high) ? above : high;
+  volatile float raised = inside + 12582912.0f;
+  const float rounded = raised - 12582912.0f;
+  const int32_t byte = (int32_t)rounded + r.zero_point;
+  return (uint8_t)byte;
+}
+)c";
+
+inline constexpr std::string_view kValuePart = R"c(
+static int32_t value_of(uint8_t x, int32_t is_signed) {
+  return ((is_signed != 0) && (x >= 128u)) ? ((int32_t)x - 256) : (int32_t)x;
+}
+)c";
+
+inline constexpr std::string_view kWindowPart = R"c(
+typedef struct {
+  int32_t channels;
+  int32_t in_h;
+  int32_t in_w;
+  int32_t out_h;
+  int32_t out_w;
+  int32_t kernel_h;
+  int32_t kernel_w;
+  int32_t stride_h;
+  int32_t stride_w;
+  int32_t dilation_h;
+  int32_t dilation_w;
+  int32_t pad_top;
+  int32_t pad_left;
+} window_t;
+
+/* Row and column of the image under a tap. */
+static int32_t tap_y(const window_t *w, int32_t oy, int32_t ky) {
+  return ((oy * w->stride_h) - w->pad_top) + (ky * w->dilation_h);
+}
+static int32_t tap_x(const window_t *w, int32_t ox, int32_t kx) {
+  return ((ox * w->stride_w) - w->pad_left) + (kx * w->dilation_w);
+}
+static int32_t is_inside(const window_t *w, int32_t iy, int32_t ix) {
+  return ((iy >= 0) && (iy < w->in_h) && (ix >= 0) && (ix < w->in_w)) ? 1 : 0;
+}
+)c";
+
+inline constexpr std::string_view kImagePart = R"c(
+/* Where the values of a position of the image begin. */
+static ptrdiff_t position(const window_t *w, int32_t iy, int32_t ix) {
+  return (((ptrdiff_t)iy * w->in_w) + ix) * w->channels;
+}
+)c";
+
+inline constexpr std::string_view kConvPart = R"c(
 typedef struct {
   window_t w;
-  int32_t out_channels, groups, x_signed, x_zero;
+  int32_t out_channels;
+  int32_t groups;
+  int32_t x_signed;
+  int32_t x_zero;
   range_t range;
 } conv_t;
 
@@ -53,7 +100,7 @@ static int32_t dot(const uint8_t *x, const int8_t *w, int32_t n, int32_t x_signe
   int32_t sum = 0;
 #if !defined(GRAUPEL_PLAIN_C) && defined(__SSE2__)
   const __m128i none = _mm_setzero_si128();
-  const __m128i zeros = _mm_set1_epi16((short)zero);
+  const __m128i zeros = _mm_set1_epi16((int16_t)zero);
   __m128i acc = none;
   int32_t parts[4];
   for (; (i + 8) <= n; i += 8) {
@@ -81,25 +128,28 @@ static int32_t dot(const uint8_t *x, const int8_t *w, int32_t n, int32_t x_signe
   vst1q_s32(parts, acc);
   sum = parts[0] + parts[1] + parts[2] + parts[3];
 #endif
-  for (; i < n; ++i) { sum += (value_of(x[i], x_signed) - zero) * (int32_t)w[i]; }
+  for (; i < n; ++i) {
+    sum += (value_of(x[i], x_signed) - zero) * (int32_t)w[i];
+  }
   return sum;
 }
 
 static uint8_t conv_at(const conv_t *s, const uint8_t *x, const int8_t *weights, int32_t bias,
                        float multiplier, int32_t m, int32_t oy, int32_t ox) {
   const int32_t depth = s->w.channels / s->groups;
-  const int32_t first = m / (s->out_channels / s->groups) * depth;
+  const int32_t first = (m / (s->out_channels / s->groups)) * depth;
   const int8_t *w = &weights[(ptrdiff_t)m * s->w.kernel_h * s->w.kernel_w * depth];
   int32_t sum = bias;
   int32_t ky;
   int32_t kx;
   for (ky = 0; ky < s->w.kernel_h; ++ky) {
-    const int32_t iy = oy * s->w.stride_h - s->w.pad_top + ky * s->w.dilation_h;
+    const int32_t iy = tap_y(&s->w, oy, ky);
     for (kx = 0; kx < s->w.kernel_w; ++kx) {
-      const int32_t ix = ox * s->w.stride_w - s->w.pad_left + kx * s->w.dilation_w;
-      if ((iy >= 0) && (iy < s->w.in_h) && (ix >= 0) && (ix < s->w.in_w)) {
-        sum += dot(&x[((ptrdiff_t)iy * s->w.in_w + ix) * s->w.channels + first],
-                   &w[((ptrdiff_t)ky * s->w.kernel_w + kx) * depth], depth, s->x_signed, s->x_zero);
+      const int32_t ix = tap_x(&s->w, ox, kx);
+      if (is_inside(&s->w, iy, ix) != 0) {
+        const ptrdiff_t tap = ((ptrdiff_t)ky * s->w.kernel_w) + kx;
+        sum += dot(&x[position(&s->w, iy, ix) + first], &w[tap * depth], depth, s->x_signed,
+                   s->x_zero);
       }
     }
   }
@@ -110,14 +160,15 @@ static uint8_t conv_at(const conv_t *s, const uint8_t *x, const int8_t *weights,
 inline constexpr std::string_view kConvWholePart = R"c(
 static void conv(const conv_t *s, const uint8_t *x, const int8_t *weights, const int32_t *bias,
                  const float *multiplier, uint8_t *y) {
+  ptrdiff_t n = 0;
   int32_t oy;
   int32_t ox;
   int32_t m;
   for (oy = 0; oy < s->w.out_h; ++oy) {
     for (ox = 0; ox < s->w.out_w; ++ox) {
       for (m = 0; m < s->out_channels; ++m) {
-        *y = conv_at(s, x, weights, bias[m], multiplier[m], m, oy, ox);
-        ++y;
+        y[n] = conv_at(s, x, weights, bias[m], multiplier[m], m, oy, ox);
+        ++n;
       }
     }
   }
@@ -128,6 +179,7 @@ inline constexpr std::string_view kConvPoolPart = R"c(
 /* A convolution and the max pool p over it, without storing what lies between. */
 static void conv_pool(const conv_t *s, const window_t *p, const uint8_t *x, const int8_t *weights,
                       const int32_t *bias, const float *multiplier, int32_t y_signed, uint8_t *y) {
+  ptrdiff_t n = 0;
   int32_t oy;
   int32_t ox;
   int32_t m;
@@ -138,18 +190,18 @@ static void conv_pool(const conv_t *s, const window_t *p, const uint8_t *x, cons
       for (m = 0; m < s->out_channels; ++m) {
         int32_t best = -1000;
         for (ky = 0; ky < p->kernel_h; ++ky) {
-          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          const int32_t iy = tap_y(p, oy, ky);
           for (kx = 0; kx < p->kernel_w; ++kx) {
-            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
-            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
+            const int32_t ix = tap_x(p, ox, kx);
+            if (is_inside(p, iy, ix) != 0) {
               const int32_t v = value_of(
                   conv_at(s, x, weights, bias[m], multiplier[m], m, iy, ix), y_signed);
               best = (v > best) ? v : best;
             }
           }
         }
-        *y = (uint8_t)best;
-        ++y;
+        y[n] = (uint8_t)best;
+        ++n;
       }
     }
   }
@@ -161,10 +213,13 @@ inline constexpr std::string_view kConvAveragePart = R"c(
 static void conv_average(const conv_t *s, const uint8_t *x, const int8_t *weights,
                          const int32_t *bias, const float *multiplier, float average, range_t last,
                          uint8_t *y) {
-  const int32_t is_signed = (s->range.low < 0) ? 1 : 0;
+  int32_t is_signed = 0;
   int32_t oy;
   int32_t ox;
   int32_t m;
+  if (s->range.low < 0) {
+    is_signed = 1;
+  }
   for (m = 0; m < s->out_channels; ++m) {
     int32_t sum = 0;
     for (oy = 0; oy < s->w.out_h; ++oy) {
@@ -180,6 +235,7 @@ static void conv_average(const conv_t *s, const uint8_t *x, const int8_t *weight
 
 inline constexpr std::string_view kMaxPoolPart = R"c(
 static void max_pool(const window_t *p, int32_t is_signed, const uint8_t *x, uint8_t *y) {
+  ptrdiff_t n = 0;
   int32_t oy;
   int32_t ox;
   int32_t c;
@@ -190,18 +246,17 @@ static void max_pool(const window_t *p, int32_t is_signed, const uint8_t *x, uin
       for (c = 0; c < p->channels; ++c) {
         int32_t best = -1000;
         for (ky = 0; ky < p->kernel_h; ++ky) {
-          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          const int32_t iy = tap_y(p, oy, ky);
           for (kx = 0; kx < p->kernel_w; ++kx) {
-            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
-            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
-              const int32_t v =
-                  value_of(x[((ptrdiff_t)iy * p->in_w + ix) * p->channels + c], is_signed);
+            const int32_t ix = tap_x(p, ox, kx);
+            if (is_inside(p, iy, ix) != 0) {
+              const int32_t v = value_of(x[position(p, iy, ix) + c], is_signed);
               best = (v > best) ? v : best;
             }
           }
         }
-        *y = (uint8_t)best;
-        ++y;
+        y[n] = (uint8_t)best;
+        ++n;
       }
     }
   }
@@ -211,6 +266,7 @@ static void max_pool(const window_t *p, int32_t is_signed, const uint8_t *x, uin
 inline constexpr std::string_view kAveragePoolPart = R"c(
 static void average_pool(const window_t *p, int32_t is_signed, int32_t zero,
                          const float *multiplier, range_t range, const uint8_t *x, uint8_t *y) {
+  ptrdiff_t n = 0;
   int32_t oy;
   int32_t ox;
   int32_t c;
@@ -218,20 +274,20 @@ static void average_pool(const window_t *p, int32_t is_signed, int32_t zero,
   int32_t kx;
   for (oy = 0; oy < p->out_h; ++oy) {
     for (ox = 0; ox < p->out_w; ++ox) {
+      const float factor = multiplier[((ptrdiff_t)oy * p->out_w) + ox];
       for (c = 0; c < p->channels; ++c) {
         int32_t sum = 0;
         for (ky = 0; ky < p->kernel_h; ++ky) {
-          const int32_t iy = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+          const int32_t iy = tap_y(p, oy, ky);
           for (kx = 0; kx < p->kernel_w; ++kx) {
-            const int32_t ix = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
-            if ((iy >= 0) && (iy < p->in_h) && (ix >= 0) && (ix < p->in_w)) {
-              sum += value_of(x[((ptrdiff_t)iy * p->in_w + ix) * p->channels + c], is_signed) -
-                     zero;
+            const int32_t ix = tap_x(p, ox, kx);
+            if (is_inside(p, iy, ix) != 0) {
+              sum += value_of(x[position(p, iy, ix) + c], is_signed) - zero;
             }
           }
         }
-        *y = to_byte((float)sum * multiplier[(ptrdiff_t)oy * p->out_w + ox], range);
-        ++y;
+        y[n] = to_byte((float)sum * factor, range);
+        ++n;
       }
     }
   }
@@ -242,19 +298,32 @@ inline constexpr std::string_view kLookupPart = R"c(
 static void lookup(const uint8_t *x, const uint8_t *table, int32_t tables, int32_t inner,
                    int32_t count, uint8_t *y) {
   int32_t i;
-  for (i = 0; i < count; ++i) { y[i] = table[(i / inner % tables) * 256 + (int32_t)x[i]]; }
+  for (i = 0; i < count; ++i) {
+    const int32_t row = (i / inner) % tables;
+    y[i] = table[(row * 256) + (int32_t)x[i]];
+  }
 }
 )c";
 
 inline constexpr std::string_view kBinaryPart = R"c(
+/* Add (0), subtract (1) or multiply. */
 static void binary(int32_t op, const uint8_t *a, int32_t a_signed, int32_t a_zero, float a_scale,
                    const uint8_t *b, int32_t b_signed, int32_t b_zero, float b_scale, float scale,
                    range_t range, int32_t count, uint8_t *y) {
   int32_t i;
   for (i = 0; i < count; ++i) {
-    volatile float u = (float)(value_of(a[i], a_signed) - a_zero) * a_scale;
-    volatile float v = (float)(value_of(b[i], b_signed) - b_zero) * b_scale;
-    volatile float r = (op == 0) ? (u + v) : ((op == 1) ? (u - v) : (u * v));
+    const int32_t a_whole = value_of(a[i], a_signed) - a_zero;
+    const int32_t b_whole = value_of(b[i], b_signed) - b_zero;
+    volatile float u = (float)a_whole * a_scale;
+    volatile float v = (float)b_whole * b_scale;
+    volatile float r;
+    if (op == 0) {
+      r = u + v;
+    } else if (op == 1) {
+      r = u - v;
+    } else {
+      r = u * v;
+    }
     y[i] = to_byte(r / scale, range);
   }
 }
@@ -264,18 +333,23 @@ inline constexpr std::string_view kMovePart = R"c(
 static void move_bytes(const uint8_t *x, const int32_t *table, int32_t count, uint8_t fill,
                        uint8_t *y) {
   int32_t i;
-  for (i = 0; i < count; ++i) { y[i] = (table[i] < 0) ? fill : x[table[i]]; }
+  for (i = 0; i < count; ++i) {
+    y[i] = (table[i] < 0) ? fill : x[table[i]];
+  }
 }
 )c";
 
 inline constexpr std::string_view kMoveRunsPart = R"c(
+/* Runs of (to, from, length). */
 static void move_runs(const uint8_t *x, const int32_t *table, int32_t count, uint8_t fill,
                       uint8_t *y) {
   int32_t i;
   int32_t j;
   for (i = 0; i < count; ++i) {
-    const int32_t *run = &table[3 * (ptrdiff_t)i];
-    for (j = 0; j < run[2]; ++j) { y[run[0] + j] = (run[1] < 0) ? fill : x[run[1] + j]; }
+    const int32_t *moved = &table[3 * (ptrdiff_t)i];
+    for (j = 0; j < moved[2]; ++j) {
+      y[moved[0] + j] = (moved[1] < 0) ? fill : x[moved[1] + j];
+    }
   }
 }
 )c";
@@ -288,10 +362,14 @@ static void quantize(const float *x, const double *mean, const double *deviation
   int32_t i;
   for (c = 0; c < channels; ++c) {
     for (i = 0; i < inner; ++i) {
-      float v = x[(ptrdiff_t)c * inner + i];
-      if (mean != NULL) { v = (float)(((double)v - mean[c]) / deviation[c]); }
-      y[(last != 0) ? ((ptrdiff_t)i * channels + c) : ((ptrdiff_t)c * inner + i)] =
-          to_byte(v / scale, range);
+      const ptrdiff_t from = ((ptrdiff_t)c * inner) + i;
+      const ptrdiff_t to = (last != 0) ? (((ptrdiff_t)i * channels) + c) : from;
+      float v = x[from];
+      if ((mean != NULL) && (deviation != NULL)) {
+        const double score = ((double)v - mean[c]) / deviation[c];
+        v = (float)score;
+      }
+      y[to] = to_byte(v / scale, range);
     }
   }
 }
@@ -304,8 +382,10 @@ static void dequantize(const uint8_t *x, int32_t is_signed, int32_t zero, float 
   int32_t i;
   for (c = 0; c < channels; ++c) {
     for (i = 0; i < inner; ++i) {
-      const ptrdiff_t at = (last != 0) ? ((ptrdiff_t)i * channels + c) : ((ptrdiff_t)c * inner + i);
-      y[(ptrdiff_t)c * inner + i] = (float)(value_of(x[at], is_signed) - zero) * scale;
+      const ptrdiff_t to = ((ptrdiff_t)c * inner) + i;
+      const ptrdiff_t from = (last != 0) ? (((ptrdiff_t)i * channels) + c) : to;
+      const int32_t whole = value_of(x[from], is_signed) - zero;
+      y[to] = (float)whole * scale;
     }
   }
 }

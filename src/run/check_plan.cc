@@ -4,19 +4,21 @@
 // of elements, which of them are constants, how far its strides and table entries reach. Running
 // then needs no checks. Each function also gives the step's work, so that a small file cannot ask
 // for hours; sizes are multiplied with overflow in mind (element_count).
-// Test: plan_test.cc (bit flips and truncations run under the address sanitizer),
-// fuzz/plan_fuzz.cc.
+// Test: check_plan_test.cc (every field changed, run under the address sanitizer), plan_test.cc
+// (bit flips and truncations), fuzz/plan_fuzz.cc.
 #include <algorithm>
 #include <cmath>
 
 #include "run/check_scope.h"
 #include "run/plan.h"
+#include "run/taps.h"
 
 namespace graupel::run {
 namespace {
 
 constexpr int64_t kMaxWork = int64_t{1} << 40;     // elementary operations of a whole plan
 constexpr int64_t kMaxScratch = int64_t{1} << 29;  // int16 values of a padded input
+constexpr int64_t kMaxPacked = int64_t{1} << 32;   // bytes of a whole plan's packed weights
 
 Result<void> check_byte_value(int32_t value, DType dtype) {
   const ByteLimits limits = limits_of(dtype);
@@ -76,6 +78,21 @@ Work check_tail(const ConvInt8& s, Scope& scope, int64_t out) {
   return out;
 }
 
+// Bytes that pack_conv takes at most: weights in blocks of sixteen channels, as pairs of int16 or
+// fours of bytes; bias for every set of kernel rows inside the image, multipliers, offsets, and a
+// number per output row.
+Work packed_bytes(const ConvInt8& s) {
+  const Window2d& w = s.window;
+  constexpr int64_t kWord = 4;
+  const int64_t each = s.out_channels / s.groups, in = w.channels / s.groups;
+  TRY_ASSIGN(const int64_t lanes, size_of({s.groups, rounded_up(each, kernels::kConvBlock)}));
+  TRY_ASSIGN(const int64_t weights,
+             size_of({lanes, w.kernel_h, w.kernel_w, rounded_up(in, 2) * 2}));
+  const int64_t variants = std::min<int64_t>(w.out_h, 2 * int64_t{w.kernel_h});
+  TRY_ASSIGN(const int64_t words, size_of({lanes, variants + 1, kWord}));
+  return weights + words + kWord * (int64_t{w.kernel_h} * w.kernel_w + w.out_h);
+}
+
 Work check(const ConvInt8& s, Scope& scope) {
   const Window2d& w = s.window;
   TRY(check_window(w));
@@ -97,6 +114,7 @@ Work check(const ConvInt8& s, Scope& scope) {
   TRY(scope.use_bytes(s.y, Access::kWrite, stored_elements(s, out)));
   TRY(check_byte_value(s.x_zero_point, scope[s.x].dtype));
   TRY_ASSIGN(const int64_t tail, check_tail(s, scope, out));
+  TRY_ASSIGN(scope.packed_bytes, packed_bytes(s));
   return work + scratch + tail;
 }
 
@@ -231,10 +249,15 @@ Result<void> check_port(const Plan& plan, const Port& port, Access access) {
 
 }  // namespace
 
-Result<int64_t> plan_work(const Plan& plan) {
+namespace {
+
+Result<void> check_buffers(const Plan& plan) {
   if (plan.arena_size_bytes > kMaxArenaBytes || plan.constants.size() > kMaxConstantBytes ||
       plan.buffers.size() > kMaxBuffers || plan.steps.size() > kMaxSteps) {
     return corrupt("plan", "needs more memory than the format allows");
+  }
+  if (plan.arena_lower_bound_bytes > plan.arena_size_bytes) {
+    return corrupt("plan", "has an arena smaller than its lower bound");
   }
   for (const Buffer& buffer : plan.buffers) {
     Result<void> checked = check_buffer(plan, buffer);
@@ -248,19 +271,37 @@ Result<int64_t> plan_work(const Plan& plan) {
     Result<void> checked = check_port(plan, port, Access::kRead);
     if (!checked.ok()) return std::move(checked).error().within("plan: output " + port.name);
   }
-  int64_t total = 0;
+  return ok();
+}
+
+Work check_step(const Plan& plan, const Step& step, Scope& scope) {
+  TRY(need(step.macs >= 0 && step.macs <= kMaxWork, "counts its multiply-adds wrongly"));
+  TRY(need(step.bytes >= 0 && step.bytes <= kMaxWork, "counts its bytes wrongly"));
+  TRY_ASSIGN(const int64_t work,
+             std::visit([&](const auto& body) { return check(body, scope); }, step.body));
+  // Also those that this form of the step does not use.
+  for (const BufferId id : step_buffers(step.body).reads) {
+    TRY(need(id.index() < plan.buffers.size(), "names no buffer"));
+  }
+  TRY(scope.check_overlap());
+  return work;
+}
+
+}  // namespace
+
+Result<int64_t> plan_work(const Plan& plan) {
+  TRY(check_buffers(plan));
+  int64_t total = 0, packed = 0;
   for (const Step& step : plan.steps) {
     Scope scope(plan);
-    Work work = std::visit([&](const auto& body) { return check(body, scope); }, step.body);
-    const Result<void> overlap = work.ok() ? scope.check_overlap() : ok();
-    if (!overlap.ok()) work = overlap.error();
+    Work work = check_step(plan, step, scope);
     if (work.ok() && *work > kMaxWork - total) work = bad("asks for too much work");
-    if (!work.ok()) {
-      return std::move(work).error().within("plan: step " + step.node + " (" +
-                                            std::string(step_name(step.body)) + ")");
-    }
+    if (work.ok() && scope.packed_bytes > kMaxPacked - packed) work = bad("has too many weights");
+    if (!work.ok()) return std::move(work).error().within(step_place(step));
     total += *work;
+    packed += scope.packed_bytes;
   }
+  TRY(check_lifetimes(plan));
   return total;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <string>
 #include <utility>
@@ -91,6 +92,8 @@ class Scope {
     return constant_data<T>(plan_, id);
   }
 
+  int64_t packed_bytes = 0;  // at most; of a convolution's weights as an engine packs them
+
  private:
   Result<void> typed(BufferId id, DType dtype, int64_t elements) const {
     const Buffer& buffer = (*this)[id];
@@ -148,8 +151,24 @@ inline int64_t image_out(const Window2d& w, int64_t channels) {
 inline Result<void> check_moments(BufferId mean, BufferId deviation, int64_t channels,
                                   Scope& scope) {
   TRY(scope.use(mean, Access::kConstant, DType::kFloat64, channels));
-  return scope.use(deviation, Access::kConstant, DType::kFloat64, channels);
+  TRY(scope.use(deviation, Access::kConstant, DType::kFloat64, channels));
+  for (const double value : scope.constant<double>(mean)) {
+    TRY(need(std::isfinite(value), "a mean is not finite"));
+  }
+  for (const double value : scope.constant<double>(deviation)) {
+    TRY(need(value > 0.0 && std::isfinite(value) && std::isfinite(1.0 / value),
+             "a deviation is not a positive number"));
+  }
+  return ok();
 }
+
+// Where a step's error lies.
+inline std::string step_place(const Step& step) {
+  return "plan: step " + step.node + " (" + std::string(step_name(step.body)) + ")";
+}
+
+// check_lifetimes.cc, for a plan whose buffers and steps are checked.
+Result<void> check_lifetimes(const Plan& plan);
 
 // check_float_steps.cc
 Work check(const Unary& s, Scope& scope);
