@@ -26,7 +26,7 @@ typedef struct {
   int32_t high;
 } range_t;
 
-/* round_half_even(clamp(v)) + zero point; adding and taking off 1.5 * 2^23 rounds. No number is 0. */
+/* round_half_even(clamp(v)) + zero point; adding and taking off 1.5 * 2^23 rounds. NaN is 0. */
 static uint8_t to_byte(float v, range_t r) {
   const int32_t lowest = r.low - r.zero_point;
   const int32_t highest = r.high - r.zero_point;
