@@ -87,11 +87,11 @@ std::vector<double> channel_input_means(const Layer& layer, const ChannelStats& 
 
 }  // namespace
 
-void correct_biases_analytically(const Graph& device, const Points& points, const Observation& seen,
-                                 Choices& choices) {
+void correct_biases_analytically(const Graph& device, const Points& points,
+                                 const std::vector<ChannelStats>& seen, Choices& choices) {
   for (const Layer& layer : find_layers(device, points)) {
     const auto found = choices.weights.find(layer.node.index());
-    const ChannelStats& stats = seen.channels[layer.input.index()];
+    const ChannelStats& stats = seen[layer.input.index()];
     const bool is_conv = std::holds_alternative<ir::Conv>(device.node(layer.node).op);
     const Shape& x = device.shape(layer.input);
     if (found == choices.weights.end() || !layer.has_columns || !can_take_bias(device, layer) ||

@@ -12,7 +12,7 @@ namespace graupel::quantize {
 // Analytic: (Ŵ - W) E[x] from the input's channel means, all layers at once. Only layers whose
 // columns are known and that can take a bias; so below.
 void correct_biases_analytically(const ir::Graph& device, const Points& points,
-                                 const Observation& seen, Choices& choices);
+                                 const std::vector<ChannelStats>& seen, Choices& choices);
 
 // Empirical: layer by layer, the difference of the means of float and quantised sums, with
 // everything in front of the layer quantised and corrected already; over all of `windows`. With

@@ -93,6 +93,57 @@ TEST(Gain, ChanceAloneIsKeptOnceInTwenty) {
   EXPECT_GT(found, 0.99 * kTrials);
 }
 
+// A range too narrow: a little less noise in most blocks, much more in the one that needs it.
+TEST(Gain, ManySmallGainsDoNotPayForALargeLoss) {
+  BlockNoise before, after;
+  for (size_t block = 0; block < kMostBlocks; ++block) {
+    const double noise = 1.0 + 0.05 * static_cast<double>(block);
+    before.noise.push_back(noise);
+    after.noise.push_back(block == 5 ? 4.0 * noise
+                                     : (0.9 - 0.001 * static_cast<double>(block)) * noise);
+  }
+  EXPECT_FALSE(is_gain(before, after));
+  after.noise[5] = 0.9 * before.noise[5];
+  EXPECT_TRUE(is_gain(before, after));
+}
+
+// The exact test, which assumes only that without an effect before and after may change places: the
+// share of all 2^n exchanges whose gains sum to as much.
+double exchange_probability(const BlockNoise& before, const BlockNoise& after) {
+  std::vector<double> gains;
+  for (size_t i = 0; i < before.noise.size(); ++i) {
+    gains.push_back(before.noise[i] - after.noise[i]);
+  }
+  const double found = std::accumulate(gains.begin(), gains.end(), 0.0);
+  size_t as_much = 0;
+  const size_t all = size_t{1} << gains.size();
+  for (size_t signs = 0; signs < all; ++signs) {
+    double sum = 0.0;
+    for (size_t i = 0; i < gains.size(); ++i) sum += (signs >> i & 1) != 0 ? -gains[i] : gains[i];
+    as_much += sum >= found - 1e-12 ? 1 : 0;
+  }
+  return static_cast<double>(as_much) / static_cast<double>(all);
+}
+
+TEST(Gain, AgreesWithAllExchanges) {
+  Rng rng(5);
+  int clear = 0, gained = 0;
+  for (int i = 0; i < 60; ++i) {
+    BlockNoise before, after;
+    for (size_t block = 0; block < kMostBlocks; ++block) {
+      before.noise.push_back(10.0 + rng.normal());
+      after.noise.push_back((i % 2 == 0 ? 10.0 : 9.3) + rng.normal());
+    }
+    const double probability = exchange_probability(before, after);
+    if (probability > 0.04 && probability < 0.06) continue;
+    EXPECT_EQ(is_gain(before, after), probability < 0.05) << probability;
+    ++clear;
+    gained += probability < 0.05 ? 1 : 0;
+  }
+  EXPECT_GT(clear, 40);
+  EXPECT_GT(gained, 5);
+}
+
 TEST(BlockNoise, MeanIsTheNoiseOfAllWindows) {
   const ir::Graph graph = body("input x: float32[1x4]\nrelu: Relu(x) -> y\noutput y");
   const Result<Reference> reference = make_reference(graph, random_tensor(1, {48, 4}), 48);

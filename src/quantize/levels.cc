@@ -1,9 +1,9 @@
 // The levels' steps. See levels.h.
 //
 // A quarter of the windows is held out. What a step chooses it chooses on the others; then it is
-// judged by the noise at the graph's outputs, in integer arithmetic, on those held out, and undone
-// and said so unless it gains beyond chance (held_out.h). Ranges, once it is decided how they are
-// chosen, are those of all windows. Test: levels_test.cc.
+// judged, once and as a whole, by the noise at the graph's outputs, in integer arithmetic, on those
+// held out, and undone and said so unless it gains beyond chance (held_out.h). Ranges, once it is
+// decided how they are chosen, are those of all windows. Test: levels_test.cc.
 #include "quantize/levels.h"
 
 #include <fmt/format.h>
@@ -25,24 +25,26 @@ namespace {
 using ir::Graph;
 using ir::ValueId;
 
-// Multiply-adds that judging one candidate may cost: large networks are judged on fewer windows.
-constexpr double kJudgingWork = 1.25e8;
-constexpr size_t kFewestJudged = 16, kMostJudged = 128;
+// Multiply-adds that looking at one candidate may cost: large networks are seen on fewer windows.
+// Choosing looks at dozens of candidates; the judgement on windows held out, at one for each step,
+// needs the many windows that tell a gain from chance.
+constexpr double kChoosingWork = 1.25e8, kJudgingWork = 1e9;
+constexpr size_t kFewestJudged = 16, kMostChosenOn = 128, kMostJudged = 256;
 constexpr size_t kBiasWindows = 64;
-constexpr size_t kEqualizingWindows = 128;
 constexpr size_t kRoundIterations = 1000, kLongIterations = 4000, kTuneIterations = 400;
 
-size_t judged_windows(const Graph& device) {
+size_t affordable_windows(const Graph& device, double work, size_t most) {
   const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
-  return std::clamp(static_cast<size_t>(kJudgingWork / each), kFewestJudged, kMostJudged);
+  return std::clamp(static_cast<size_t>(work / each), kFewestJudged, most);
 }
 
 struct Search {
   Optimised state;
-  Tensor windows;      // what steps may choose on
-  Reference fitting;   // some of them
-  Reference held_out;  // what they are judged on
-  BlockNoise noise;    // of the state, there
+  Tensor windows;                              // what steps may choose on
+  Reference fitting;                           // some of them
+  Reference held_out;                          // what they are judged on
+  BlockNoise noise;                            // of the state, there
+  std::vector<ChannelStats> fitting_channels;  // state.seen has all windows'
 
   Result<BlockNoise> judge(const Choices& choices) const {
     TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
@@ -131,21 +133,27 @@ struct Candidate {
   Graph graph;
   Choices choices;
   std::vector<ChannelStats> channels;
-  BlockNoise noise;
+  double noise = 0.0;
   std::string name;
 };
 
-// One way to equalise: seen on some windows, judged on others.
+// One way to equalise, on windows that choosing may look at.
 Result<Candidate> try_balance(const Graph& graph, std::string name, const Tensor& some,
-                              const Reference& held_out, const QuantizeOptions& options) {
-  Candidate next{graph, {}, {}, {}, std::move(name)};
+                              const Reference& fitting, const QuantizeOptions& options) {
+  Candidate next{graph, {}, {}, 0.0, std::move(name)};
   const Points points = find_points(graph);
   TRY_ASSIGN(Observation seen, observe(graph, points, some, options.calibrator));
   TRY_ASSIGN(next.choices, first_choices(graph, points, seen, options));
   next.channels = std::move(seen.channels);
   TRY_ASSIGN(const Qdq qdq, build_qdq(graph, points, next.choices));
-  TRY_ASSIGN(next.noise, block_noise(qdq.graph, held_out));
+  TRY_ASSIGN(next.noise, output_noise(qdq.graph, fitting));
   return next;
+}
+
+Result<BlockNoise> judge_candidate(const Candidate& candidate, const Reference& held_out) {
+  const Points points = find_points(candidate.graph);
+  TRY_ASSIGN(const Qdq qdq, build_qdq(candidate.graph, points, candidate.choices));
+  return block_noise(qdq.graph, held_out);
 }
 
 // The best way to equalise.
@@ -154,11 +162,12 @@ Result<Graph> equalized_graph(const Graph& device, const QuantizeOptions& option
   const std::vector<Layer> layers = find_layers(device, points);
   const std::vector<Link> links = find_links(device, points, layers);
   const Tensor some =
-      spread_windows(search.windows, std::min(kEqualizingWindows, judged_windows(device)));
+      spread_windows(search.windows, static_cast<size_t>(search.fitting.windows.shape()[0]));
   TRY_ASSIGN(const Candidate plain,
-             try_balance(device, "none is better", some, search.held_out, options));
+             try_balance(device, "none is better", some, search.fitting, options));
+  TRY_ASSIGN(const BlockNoise before, judge_candidate(plain, search.held_out));
   if (links.empty()) {
-    search.record("equalisation: no two layers can share range", plain.noise, plain.noise, false);
+    search.record("equalisation: no two layers can share range", before, before, false);
     return device;
   }
   Candidate best = plain;
@@ -167,22 +176,28 @@ Result<Graph> equalized_graph(const Graph& device, const QuantizeOptions& option
       const Balance balance{size, share};
       TRY_ASSIGN(const Graph graph, equalize(device, layers, links, plain.channels, balance));
       TRY_ASSIGN(Candidate next,
-                 try_balance(graph, to_string(balance), some, search.held_out, options));
-      const bool gains = is_gain(plain.noise, next.noise);
-      if (gains && next.noise.mean() < best.noise.mean()) best = std::move(next);
+                 try_balance(graph, to_string(balance), some, search.fitting, options));
+      if (next.noise < best.noise) best = std::move(next);
     }
   }
-  search.state.equalized = best.name != plain.name;
-  search.record(fmt::format("equalisation of {} links: {}", links.size(), best.name), plain.noise,
-                best.noise, search.state.equalized);
-  return best.graph;
+  TRY_ASSIGN(const BlockNoise after, judge_candidate(best, search.held_out));
+  search.state.equalized = best.name != plain.name && is_gain(before, after);
+  search.record(fmt::format("equalisation of {} links: {}", links.size(), best.name), before, after,
+                search.state.equalized);
+  return search.state.equalized ? best.graph : device;
 }
 
 Result<void> correct_biases(Search& search) {
   Optimised& state = search.state;
-  Choices analytic = state.choices;
-  correct_biases_analytically(state.graph, state.points, state.seen, analytic);
-  TRY(search.consider("bias correction, analytic", std::move(analytic)));
+  const Choices plain = state.choices;
+  Choices analytic = plain;
+  correct_biases_analytically(state.graph, state.points, search.fitting_channels, analytic);
+  TRY_ASSIGN(const bool kept, search.consider("bias correction, analytic", std::move(analytic)));
+  if (kept) {
+    state.choices = plain;
+    correct_biases_analytically(state.graph, state.points, state.seen.channels, state.choices);
+    TRY_ASSIGN(search.noise, search.judge(state.choices));
+  }
   Choices empirical = state.choices;
   const NoiseOf noise_of = [&](const Choices& some) { return search.fitting_noise(some); };
   TRY(correct_biases_empirically(state.graph, state.points,
@@ -193,12 +208,14 @@ Result<void> correct_biases(Search& search) {
 }
 
 // For each tensor the observer that serves the outputs best: `own` gets those that differ. Ranges
-// are those of the windows that are not held out, so that one too narrow for others shows.
+// are those of the windows that are not held out, so that ranges too narrow for others show.
 Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, Search& search) {
   Optimised& state = search.state;
   TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, fitting, own));
   TRY_ASSIGN(search.noise, search.judge(state.choices));
-  const BlockNoise before = search.noise;
+  Choices best = state.choices;
+  TRY_ASSIGN(double least, search.fitting_noise(best));
+  std::map<std::string, Calibrator> differing;
   const std::vector<Calibrator> calibrators = {Calibrator::kMse, Calibrator::kMinMax};
   std::vector<std::vector<ScaleChoice>> found;
   for (const Calibrator calibrator : calibrators) {
@@ -210,21 +227,22 @@ Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, 
   for (size_t i = 0; i < state.points.is_point.size(); ++i) {
     if (!state.points.is_point[i] || state.points.same_scale[i] != ValueId(i)) continue;
     for (size_t way = 0; way < calibrators.size(); ++way) {
-      if (found[way][i].scale == state.choices.scales[i].scale) continue;
-      Choices next = state.choices;
+      if (found[way][i].scale == best.scales[i].scale) continue;
+      Choices next = best;
       next.scales[i] = found[way][i];
-      TRY_ASSIGN(BlockNoise noise, search.judge(next));
-      if (!is_gain(search.noise, noise)) continue;
-      search.noise = std::move(noise);
-      state.choices = std::move(next);
-      own.tensor_calibrators[state.graph.values[i].name] = calibrators[way];
+      TRY_ASSIGN(const double noise, search.fitting_noise(next));
+      if (noise >= least) continue;
+      least = noise;
+      best = std::move(next);
+      differing[state.graph.values[i].name] = calibrators[way];
     }
   }
-  const size_t changed = own.tensor_calibrators.size();
-  search.record(fmt::format("observers by the error at the outputs: {} tensors differ from "
-                            "percentile",
-                            changed),
-                before, search.noise, changed > 0);
+  TRY_ASSIGN(const bool kept,
+             search.consider(fmt::format("observers by the error at the outputs: {} tensors differ "
+                                         "from percentile",
+                                         differing.size()),
+                             std::move(best)));
+  if (kept) own.tensor_calibrators.insert(differing.begin(), differing.end());
   return ok();
 }
 
@@ -343,14 +361,21 @@ Result<void> first_state(const Tensor& all, const Tensor& held_out, const Quanti
                          Search& search) {
   Optimised& state = search.state;
   QuantizeOptions own = options;
-  if (options.level >= 0 && options.calibrator == Calibrator::kOutput) {
-    TRY_ASSIGN(state.seen, observe(state.graph, state.points, search.windows, options.calibrator));
-    TRY(choose_observers(state.seen, own, search));
-    TRY_ASSIGN(const Observation rest,
-               observe(state.graph, state.points, held_out, options.calibrator));
-    add_to(state.seen, rest);
+  const auto watch = [&](const Tensor& windows) {
+    return observe(state.graph, state.points, windows, options.calibrator);
+  };
+  if (options.level < 0) {
+    TRY_ASSIGN(state.seen, watch(all));
   } else {
-    TRY_ASSIGN(state.seen, observe(state.graph, state.points, all, options.calibrator));
+    TRY_ASSIGN(state.seen, watch(search.windows));
+    search.fitting_channels = state.seen.channels;
+    if (options.calibrator == Calibrator::kOutput) TRY(choose_observers(state.seen, own, search));
+    if (options.calibrator == Calibrator::kMovingAverage) {
+      TRY_ASSIGN(state.seen, watch(all));  // averages of two parts do not add
+    } else {
+      TRY_ASSIGN(const Observation rest, watch(held_out));
+      add_to(state.seen, rest);
+    }
   }
   TRY_ASSIGN(state.choices, first_choices(state.graph, state.points, state.seen, own));
   TRY_ASSIGN(search.noise, search.judge(state.choices));
@@ -365,9 +390,10 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
   search.state.graph = device;
   Split split = split_windows(windows, options.groups);
   search.windows = std::move(split.fitting);
-  const size_t judged = judged_windows(device);
-  TRY_ASSIGN(search.fitting, make_reference(device, search.windows, judged));
-  TRY_ASSIGN(search.held_out, make_reference(device, split.held_out, judged));
+  const size_t chosen_on = affordable_windows(device, kChoosingWork, kMostChosenOn);
+  const size_t judged_on = affordable_windows(device, kJudgingWork, kMostJudged);
+  TRY_ASSIGN(search.fitting, make_reference(device, search.windows, chosen_on));
+  TRY_ASSIGN(search.held_out, make_reference(device, split.held_out, judged_on));
   const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
   if (options.level >= 0 && options.equalization && !is_given) {
     TRY_ASSIGN(search.state.graph, equalized_graph(device, options, search));

@@ -105,7 +105,7 @@ TEST(CorrectBias, BothWaysTakeTheShiftBack) {
   const double before = error(choices);
   ASSERT_GT(before, 0.3);
   Choices analytic = choices, empirical = choices;
-  correct_biases_analytically(net.graph, points, *seen, analytic);
+  correct_biases_analytically(net.graph, points, seen->channels, analytic);
   ASSERT_TRUE(correct_biases_empirically(net.graph, points, net.windows, nullptr, empirical).ok());
   EXPECT_LT(error(analytic), 0.1 * before);
   EXPECT_LT(error(empirical), 0.1 * before);
