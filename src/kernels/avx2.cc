@@ -8,60 +8,19 @@
 // Reference: docs/formats/int8.md. Test: kernels_test.cc (equal to scalar, bit for bit).
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#include "kernels/kernels.h"
+#include "kernels/avx2_bytes.h"
 
 namespace graupel::kernels::avx2 {
 namespace {
 
 constexpr int32_t kMostPositions = 6;
 
-struct Epilogue {
-  __m256 low;
-  __m256 high;
-  __m256i zero_point;
-};
-
-inline Epilogue epilogue_of(const ByteRange& range) {
-  return {_mm256_set1_ps(static_cast<float>(range.low - range.zero_point)),
-          _mm256_set1_ps(static_cast<float>(range.high - range.zero_point)),
-          _mm256_set1_epi32(range.zero_point)};
-}
-
-// Eight bytes, each in the low part of an int32, from eight floats that are not NaN.
-inline __m256i to_bytes(__m256 v, const Epilogue& e) {
-  v = _mm256_min_ps(_mm256_max_ps(v, e.low), e.high);
-  const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(v), e.zero_point);
-  return _mm256_and_si256(q, _mm256_set1_epi32(0xFF));
-}
-
 inline __m256 nan_to_zero(__m256 v) { return _mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)); }
-
-// Sixteen bytes in order from two registers of eight.
-inline __m128i pack16(__m256i a, __m256i b) {
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);
-  return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-}
-
-inline void store(uint8_t* y, __m128i bytes, int32_t count) {
-  if (count >= 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y), bytes);
-    return;
-  }
-  uint8_t all[16];
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(all), bytes);
-  for (int32_t i = 0; i < count; ++i) y[i] = all[i];
-}
 
 inline __m256i load_pair(const int16_t* x) {
   int32_t pair;
   __builtin_memcpy(&pair, x, sizeof pair);
   return _mm256_set1_epi32(pair);
-}
-
-inline __m256i load(const void* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
 inline __m256i widen8(const uint8_t* x, ByteType type) {
@@ -359,12 +318,7 @@ void quantize_row(const QuantizeRowArgs& args) {
 }
 
 void quantize_image(const QuantizeImageArgs& args) {
-  const bool normalize = args.mean != nullptr;
-  for (int32_t c = 0; c < args.channels; ++c) {
-    quantize_row({args.x + static_cast<size_t>(c) * args.inner, args.inner, normalize,
-                  normalize ? args.mean[c] : 0.0, normalize ? args.deviation[c] : 1.0, args.scale,
-                  args.range, args.y + c, args.channels});
-  }
+  for (int32_t c = 0; c < args.channels; ++c) quantize_row(row_of(args, c));
 }
 
 void dequantize_row(const DequantizeRowArgs& args) {

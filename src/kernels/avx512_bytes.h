@@ -50,6 +50,22 @@ static inline __m512i widen(const uint8_t* x, __mmask16 lanes, ByteType type) {
   return type == ByteType::kInt8 ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
 }
 
+// What whole registers of sums need to become bytes in one go: a sum far above every byte is cut to
+// 2^30 so that its conversion stays in range, then saturating packs, the zero point and byte bounds
+// do the rest.
+struct Packing {
+  __m512i zero_point;  // int16
+  __m512i low;
+  __m512i high;
+  bool is_signed;
+};
+
+static inline Packing packing_of(const ByteRange& range) {
+  return {_mm512_set1_epi16(static_cast<int16_t>(range.zero_point)),
+          _mm512_set1_epi8(static_cast<char>(range.low)),
+          _mm512_set1_epi8(static_cast<char>(range.high)), range.low < 0};
+}
+
 // Whether neither the cut nor the bounds do anything: no multiplier lifts a sum above 2^30, and the
 // bounds are those of the type.
 template <class Args>

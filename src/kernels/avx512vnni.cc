@@ -94,22 +94,6 @@ inline void sum_tile(const DotRowArgs& args, int32_t first, __m512i (&sum)[kPosi
   }
 }
 
-// Sums of kBlocks whole blocks to bytes in one go: a sum far above every byte is cut to 2^30 so
-// that its conversion stays in range, then saturating packs, the zero point and byte bounds do the
-// rest.
-struct Packing {
-  __m512i zero_point;  // int16
-  __m512i low;
-  __m512i high;
-  bool is_signed;
-};
-
-inline Packing packing_of(const ByteRange& range) {
-  return {_mm512_set1_epi16(static_cast<int16_t>(range.zero_point)),
-          _mm512_set1_epi8(static_cast<char>(range.low)),
-          _mm512_set1_epi8(static_cast<char>(range.high)), range.low < 0};
-}
-
 struct Ending {
   Epilogue epilogue;
   bool is_plain;
@@ -122,6 +106,7 @@ inline __m512i rounded(__m512i sum, __m512 multiplier) {
   return _mm512_cvtps_epi32(v);
 }
 
+// Sums of kBlocks whole blocks to bytes in one go.
 template <bool kPlain, int kBlocks>
 inline void store_blocks(uint8_t* y, const __m512i (&sum)[kBlocks],
                          const __m512 (&multiplier)[kBlocks], const Packing& packing) {

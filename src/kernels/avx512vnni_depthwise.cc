@@ -63,15 +63,6 @@ inline void add_column(Bytes (&sum)[4], const Bytes (&column)[4], const int8_t* 
   }
 }
 
-// What turns sums into bytes. A sum far above every byte is cut to 2^30 so that its conversion
-// stays in range, then saturating packs, the zero point and byte bounds do the rest.
-struct Packing {
-  __m512i zero_point;  // int16
-  __m512i low;
-  __m512i high;
-  bool is_signed;
-};
-
 inline __m512 cut(__m512 v) { return _mm512_min_ps(v, _mm512_set1_ps(1073741824.0f)); }
 inline __m256 cut(__m256 v) { return _mm256_min_ps(v, _mm256_set1_ps(1073741824.0f)); }
 inline __m512 product(__m512i sum, __m512 multiplier) {
@@ -341,10 +332,7 @@ inline void run(const DepthwiseDotArgs& args, const Packing& packing) {
 }  // namespace
 
 void depthwise_dot_row(const DepthwiseDotArgs& args) {
-  const Packing packing = {_mm512_set1_epi16(static_cast<int16_t>(args.range.zero_point)),
-                           _mm512_set1_epi8(static_cast<char>(args.range.low)),
-                           _mm512_set1_epi8(static_cast<char>(args.range.high)),
-                           args.range.low < 0};
+  const Packing packing = packing_of(args.range);
   if (is_plain(args)) {
     run<true>(args, packing);
   } else {

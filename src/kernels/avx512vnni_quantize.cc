@@ -151,19 +151,6 @@ inline void transpose16(__m128i (&rows)[16]) {
   }
 }
 
-inline QuantizeRowArgs row_of(const QuantizeImageArgs& args, int32_t channel) {
-  const bool normalize = args.mean != nullptr;
-  return {args.x + static_cast<size_t>(channel) * args.inner,
-          args.inner,
-          normalize,
-          normalize ? args.mean[channel] : 0.0,
-          normalize ? args.deviation[channel] : 1.0,
-          args.scale,
-          args.range,
-          args.y + channel,
-          args.channels};
-}
-
 // Up to four channels: each position's bytes in one int32, then the unused ones squeezed out.
 template <int32_t kChannels>
 inline void quantize_few(const QuantizeImageArgs& args) {

@@ -7,9 +7,7 @@
 // kernels_test.cc (equal to scalar, bit for bit).
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#include "kernels/kernels.h"
+#include "kernels/avx2_bytes.h"
 
 #if defined(GRAUPEL_EVEX_ENCODING)
 #define GRAUPEL_DOT "%{evex%} vpdpbusd %2, %1, %0"
@@ -22,22 +20,6 @@ namespace {
 
 constexpr int32_t kMostPositions = 6;
 
-struct Epilogue {
-  __m256 low;
-  __m256 high;
-  __m256i zero_point;
-};
-
-inline Epilogue epilogue_of(const ByteRange& range) {
-  return {_mm256_set1_ps(static_cast<float>(range.low - range.zero_point)),
-          _mm256_set1_ps(static_cast<float>(range.high - range.zero_point)),
-          _mm256_set1_epi32(range.zero_point)};
-}
-
-inline __m256i load(const void* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
-
 inline __m256i load_quad(const uint8_t* x) {
   int32_t quad;
   __builtin_memcpy(&quad, x, sizeof quad);
@@ -48,26 +30,15 @@ inline void add_dot(__m256i& sum, __m256i x, __m256i w) {
   asm(GRAUPEL_DOT : "+x"(sum) : "x"(x), "x"(w));
 }
 
-inline __m256i to_bytes(__m256i sum, const float* multiplier, const Epilogue& e) {
-  __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(multiplier));
-  v = _mm256_min_ps(_mm256_max_ps(v, e.low), e.high);
-  const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(v), e.zero_point);
-  return _mm256_and_si256(q, _mm256_set1_epi32(0xFF));
+inline __m256 product(__m256i sum, const float* multiplier) {
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(multiplier));
 }
 
 inline void store_block(uint8_t* y, __m256i low, __m256i high, const float* multiplier,
                         const Epilogue& e, int32_t channels) {
-  const __m256i words = _mm256_permute4x64_epi64(
-      _mm256_packs_epi32(to_bytes(low, multiplier, e), to_bytes(high, multiplier + 8, e)), 0xD8);
-  const __m128i bytes =
-      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-  if (channels >= 16) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y), bytes);
-    return;
-  }
-  uint8_t all[16];
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(all), bytes);
-  for (int32_t i = 0; i < channels; ++i) y[i] = all[i];
+  store(y,
+        pack16(to_bytes(product(low, multiplier), e), to_bytes(product(high, multiplier + 8), e)),
+        channels);
 }
 
 // One block of sixteen channels at `lane`, positions first .. first + kPositions - 1 of one row.

@@ -148,12 +148,12 @@ struct DepthwiseLane {
   int32_t width;  // channels of the block, those past the last included
   int32_t lane;   // place in it
 };
-constexpr DepthwiseLane depthwise_lane(int32_t channels, int32_t c) {
+static constexpr DepthwiseLane depthwise_lane(int32_t channels, int32_t c) {
   const int32_t first = c / 64 * 64, width = channels - first > 32 ? 64 : 32;
   return {first, width, c % 16 / 4 * (width / 4) + (c - first) / 16 * 4 + c % 4};
 }
 // All channels with those past the last.
-constexpr int32_t depthwise_width(int32_t channels) { return (channels + 31) / 32 * 32; }
+static constexpr int32_t depthwise_width(int32_t channels) { return (channels + 31) / 32 * 32; }
 
 // The same on bytes, with kernel rows in groups of four:
 //   acc[p][c] = bias[c] + sum over g < groups, k < columns, j < 4 of
@@ -237,6 +237,20 @@ struct QuantizeImageArgs {
   ByteRange range;
   uint8_t* y;
 };
+
+// One channel of an image. Static, as all functions of this header: none may be a weak symbol.
+static inline QuantizeRowArgs row_of(const QuantizeImageArgs& args, int32_t channel) {
+  const bool normalize = args.mean != nullptr;
+  return {args.x + static_cast<size_t>(channel) * args.inner,
+          args.inner,
+          normalize,
+          normalize ? args.mean[channel] : 0.0,
+          normalize ? args.deviation[channel] : 1.0,
+          args.scale,
+          args.range,
+          args.y + channel,
+          args.channels};
+}
 
 // y[i] = float32(x[i * x_step] - zero_point) * scale.
 struct DequantizeRowArgs {

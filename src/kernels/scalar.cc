@@ -190,12 +190,7 @@ void quantize_row(const QuantizeRowArgs& args) {
 }
 
 void quantize_image(const QuantizeImageArgs& args) {
-  const bool normalize = args.mean != nullptr;
-  for (int32_t c = 0; c < args.channels; ++c) {
-    quantize_row({args.x + static_cast<size_t>(c) * args.inner, args.inner, normalize,
-                  normalize ? args.mean[c] : 0.0, normalize ? args.deviation[c] : 1.0, args.scale,
-                  args.range, args.y + c, args.channels});
-  }
+  for (int32_t c = 0; c < args.channels; ++c) quantize_row(row_of(args, c));
 }
 
 void dequantize_row(const DequantizeRowArgs& args) {

@@ -2,12 +2,14 @@
 // way in which a convolution is walked, on every instruction set.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "run/engine.h"
+#include "run/engine_internal.h"
 #include "run/plan_chain.h"
 
 namespace graupel::run {
@@ -101,6 +103,58 @@ TEST(Batch, ThreadsReadNothingOfTheResultBehindAnInput) {
     Result<Engine> two = load_engine(plan, {.threads = 2});
     ASSERT_TRUE(two.ok()) << two.error().message();
     EXPECT_EQ(one_by_one(*two, windows), one_by_one(*one, windows));
+  }
+}
+
+// What `plan` gives for its input's windows when they are copied into the arena first.
+std::vector<std::string> copied(Engine& engine, const Tensor& windows) {
+  std::vector<std::string> answers;
+  const Shape& shape = engine.program->plan.buffers[0].shape;
+  const size_t size = static_cast<size_t>(*element_count(shape));
+  for (size_t first = 0; first < windows.size(); first += size) {
+    const std::span<const float> window = windows.data<float>().subspan(first, size);
+    std::vector<Tensor> input(1, Tensor(DType::kFloat32, shape));
+    std::copy(window.begin(), window.end(), input[0].mutable_data<float>().begin());
+    EXPECT_TRUE(run_tensors(engine, input).ok());
+    const std::span<const std::byte> bytes = output_bytes(engine, 0);
+    answers.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  return answers;
+}
+
+// The first step may read the caller's window, unless another one reads the input too: under its
+// own name, under that of a view, or as the output.
+TEST(Batch, TheInputIsCopiedWhereMoreThanTheFirstStepReadsIt) {
+  const Tensor windows = [] {
+    Rng rng(5);
+    return random_float(rng, {3, 1, 40}, -3.0, 3.0);
+  }();
+  for (const int kind : {0, 1, 2, 3}) {
+    PlanBuilder b;
+    const BufferId x = b.input({1, 40});
+    const BufferId view = BufferId(b.plan.buffers.size());
+    b.plan.buffers.push_back(b.plan.buffers[x.index()]);
+    const auto quantize = [&](BufferId from, float scale) {
+      const BufferId y = b.buffer(DType::kUInt8, {1, 40});
+      b.step(Quantize{from, y, {}, {}, ByteOrder::kSame, 1, 40, scale, {128, 0, 255}});
+      return y;
+    };
+    BufferId last = quantize(x, 0.03f);
+    if (kind == 1) last = quantize(x, 0.05f);
+    if (kind == 2) last = quantize(view, 0.05f);
+    b.output(kind == 3 ? view : last);
+    Result<Engine> engine = load_engine(b.plan, {.batch = 3});
+    ASSERT_TRUE(engine.ok()) << engine.error().message();
+    EXPECT_EQ(engine->program->only_quantizes_input, kind == 0);
+    const std::vector<std::string> expected = copied(*engine, windows);
+    EXPECT_NE(expected[0], expected[1]);
+    EXPECT_EQ(in_batches(*engine, windows), expected) << kind;
+    std::vector<std::string> again = expected;  // not what an earlier run left in the arena
+    std::swap(again[0], again[2]);
+    Tensor other = windows;
+    const std::span<float> values = other.mutable_data<float>();
+    std::swap_ranges(values.begin(), values.begin() + 40, values.begin() + 80);
+    EXPECT_EQ(one_by_one(*engine, other), again) << kind;
   }
 }
 

@@ -116,29 +116,72 @@ void execute_step(const Engine& engine, const Frames& frames, size_t index) {
       step.body);
 }
 
-// The first `count` steps.
-void execute_steps(const Engine& engine, const Frames& frames, size_t count) {
-  for (size_t i = 0; i < count; ++i) execute_step(engine, frames, i);
+// Steps [first, end).
+void execute_steps(const Engine& engine, const Frames& frames, size_t first, size_t end) {
+  for (size_t i = first; i < end; ++i) execute_step(engine, frames, i);
+}
+
+// Elements of one window of `count` in `windows`.
+Result<size_t> check_windows(const Engine& engine, std::span<const float> windows, size_t count) {
+  const Plan& plan = engine.program->plan;
+  TRY(check_input(plan, EngineInputs::kWindow));
+  const Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
+  const auto each = static_cast<size_t>(buffer_elements(input));
+  if (windows.size() == each * count) return each;
+  return invalid_input("input " + plan.inputs[0].name,
+                       "got " + std::to_string(windows.size()) + " values, expected " +
+                           std::to_string(each * count) + " (" +
+                           (count == 1 ? "" : std::to_string(count) + " windows of ") +
+                           graupel::to_string(input.shape) + ")");
 }
 
 // Checks the windows and copies them to the input's places.
 Result<Frames> take_windows(Engine& engine, std::span<const float> windows, size_t count) {
+  TRY_ASSIGN(const size_t each, check_windows(engine, windows, count));
   const Plan& plan = engine.program->plan;
   const Buffer& input = plan.buffers[plan.inputs[0].buffer.index()];
-  TRY(check_input(plan, EngineInputs::kWindow));
-  const auto each = static_cast<size_t>(buffer_elements(input));
-  if (windows.size() != each * count) {
-    return invalid_input("input " + plan.inputs[0].name,
-                         "got " + std::to_string(windows.size()) + " values, expected " +
-                             std::to_string(each * count) + " (" +
-                             (count == 1 ? "" : std::to_string(count) + " windows of ") +
-                             graupel::to_string(input.shape) + ")");
-  }
   for (size_t i = 0; i < count; ++i) {
     std::memcpy(engine.arena.data() + i * engine.program->arena_stride + input.offset,
                 windows.data() + i * each, each * sizeof(float));
   }
   return frames_of(engine, count);
+}
+
+// Bytes of the arena.
+struct Range {
+  uint64_t first = 0, end = 0;
+
+  bool overlaps(const Range& other) const { return first < other.end && other.first < end; }
+  bool covers(const Range& other) const { return first <= other.first && other.end <= end; }
+};
+
+// Whether the first step quantises the only input and nothing reads the input's memory after it,
+// unless something was written there, so that the step can read the caller's window itself.
+bool only_quantizes_input(const Plan& plan) {
+  if (plan.inputs.size() != 1 || plan.steps.empty()) return false;
+  const auto* quantize = std::get_if<Quantize>(&plan.steps[0].body);
+  if (quantize == nullptr || quantize->x != plan.inputs[0].buffer) return false;
+  const auto range_of = [&](BufferId id) {
+    const Buffer& b = plan.buffers[id.index()];
+    if (b.place != Place::kArena) return Range{};
+    return Range{b.offset, b.offset + static_cast<uint64_t>(buffer_bytes(b))};
+  };
+  const Range input = range_of(quantize->x);
+  std::vector<Range> written;
+  const auto reads_input = [&](BufferId id) {
+    const Range range = range_of(id);
+    return range.overlaps(input) &&
+           std::none_of(written.begin(), written.end(),
+                        [&](const Range& earlier) { return earlier.covers(range); });
+  };
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const StepBuffers used = step_buffers(plan.steps[i].body);
+    if (i > 0 && std::any_of(used.reads.begin(), used.reads.end(), reads_input)) return false;
+    const Range range = range_of(used.write);
+    if (range.overlaps(input)) written.push_back(range);
+  }
+  return std::none_of(plan.outputs.begin(), plan.outputs.end(),
+                      [&](const Port& port) { return reads_input(port.buffer); });
 }
 
 // Logical element order from memory order [d1, d2, ..., C].
@@ -194,6 +237,7 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
     program->prepared.push_back(std::move(prepared));
   }
   program->plan = std::move(plan);
+  program->only_quantizes_input = only_quantizes_input(program->plan);
   program->has_shared_steps = threads_per_window(program->plan, 2) > 1;
   // A convolution that reads its input in place may read a few bytes past it.
   program->arena_stride = stride_of(program->plan.arena_size_bytes + kernels::kReadSlack);
@@ -233,8 +277,18 @@ Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t co
     return invalid_input("batch", "has " + std::to_string(count) + " windows, expected 1 to " +
                                       std::to_string(engine.batch));
   }
-  TRY_ASSIGN(const Frames frames, take_windows(engine, windows, count));
-  execute_steps(engine, frames, engine.program->plan.steps.size());
+  const Program& program = *engine.program;
+  const size_t steps = program.plan.steps.size();
+  if (!program.only_quantizes_input) {
+    TRY_ASSIGN(const Frames frames, take_windows(engine, windows, count));
+    execute_steps(engine, frames, 0, steps);
+    return ok();
+  }
+  TRY_ASSIGN(const size_t each, check_windows(engine, windows, count));
+  const Frames frames = frames_of(engine, count);
+  const Quantize& first = *std::get_if<Quantize>(&program.plan.steps[0].body);
+  for (size_t i = 0; i < count; ++i) execute(frames[i], first, windows.data() + i * each);
+  execute_steps(engine, frames, 1, steps);
   return ok();
 }
 
@@ -255,7 +309,7 @@ Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
     const Buffer& buffer = plan.buffers[plan.inputs[i].buffer.index()];
     std::memcpy(engine.arena.data() + buffer.offset, inputs[i].bytes(), inputs[i].size_bytes());
   }
-  execute_steps(engine, frames_of(engine, 1), plan.steps.size());
+  execute_steps(engine, frames_of(engine, 1), 0, plan.steps.size());
   return ok();
 }
 
@@ -279,7 +333,7 @@ Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<
 Result<void> run_until(Engine& engine, std::span<const float> window, size_t last_step) {
   TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
   const size_t count = engine.program->plan.steps.size();
-  execute_steps(engine, frames, last_step < count ? last_step + 1 : count);
+  execute_steps(engine, frames, 0, last_step < count ? last_step + 1 : count);
   return ok();
 }
 

@@ -60,7 +60,8 @@ struct Program {
   size_t packed_bytes = 0;
   size_t arena_stride = 0;  // bytes from one window of a batch to the next
   size_t scratch_stride = 0;
-  bool has_shared_steps = false;  // of which a crew takes parts
+  bool has_shared_steps = false;      // of which a crew takes parts
+  bool only_quantizes_input = false;  // the first step can read the caller's window
 };
 
 // What a step sees while it runs.
@@ -119,6 +120,7 @@ void execute(const Frame& frame, const AveragePoolInt8& step);
 void execute(const Frame& frame, const Lookup& step);
 void execute(const Frame& frame, const BinaryInt8& step);
 void execute(const Frame& frame, const Quantize& step);
+void execute(const Frame& frame, const Quantize& step, const float* x);
 void execute(const Frame& frame, const Dequantize& step);
 // float_elementwise.cc
 void execute(const Frame& frame, const Unary& step);

@@ -116,7 +116,10 @@ void execute(const Frame& frame, const BinaryInt8& step) {
 }
 
 void execute(const Frame& frame, const Quantize& step) {
-  const float* x = frame.read<float>(step.x);
+  execute(frame, step, frame.read<float>(step.x));
+}
+
+void execute(const Frame& frame, const Quantize& step, const float* x) {
   uint8_t* y = frame.write<uint8_t>(step.y);
   const bool normalize = step.mean.valid();
   const double* mean = normalize ? frame.read<double>(step.mean) : nullptr;
