@@ -16,6 +16,11 @@ setup-train: setup ## install libtorch too, so that the next build has graupel t
 	@tools/setup tools/packages_train.txt
 	@[ ! -e build/release/build.ninja ] || cmake --preset release >/dev/null
 
+setup-tests: setup ## install what tests are compared with or judged by: Chromium, Prometheus, PyPI packages
+	@tools/setup tools/packages_tests.txt
+	@tools/python-tools
+	@[ ! -e build/release/build.ninja ] || cmake --preset release >/dev/null
+
 build/release/build.ninja: CMakeLists.txt CMakePresets.json | setup
 	@cmake --preset release >build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }
 	@rm -f build.log
@@ -73,4 +78,4 @@ check-format: setup ## fail if a source is not formatted
 clean: ## remove everything built
 	@rm -rf build
 
-.PHONY: help setup setup-train build demo test asan tsan arm fuzz bench format check-format clean
+.PHONY: help setup setup-train setup-tests build demo test asan tsan arm fuzz bench format check-format clean

@@ -82,10 +82,10 @@ def stored(model, tensors):
             reader.setdefault((node.op_type, node.input[0]), node.output[0])
     result = {}
     for t in tensors:
-        if t not in made:
-            continue
-        code = reader.get(("QuantizeLinear", t))
-        result[t] = reader.get(("DequantizeLinear", code), t)
+        name = next((n for n in (t, t + "_QuantizeInput") if n in made), None)  # or Neural Compressor's
+        if name is not None:
+            code = reader.get(("QuantizeLinear", name))
+            result[t] = reader.get(("DequantizeLinear", code), name)
     return result
 
 
@@ -102,11 +102,17 @@ def worst_layer(device, model, windows):
     """Everything quantised, seen at each layer: the lowest signal to noise ratio in dB.
 
     A factor per channel is taken out, for every tool alike: equalisation moves such factors from one
-    layer's weights to the next, which makes no noise.
+    layer's weights to the next, which makes no noise. A tensor that only a Relu or a max pool reads is left
+    to their output: rounding may come before or behind them, and a range may stand for the Relu.
     """
     kinds = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool", "GlobalAveragePool", "Tanh",
              "MaxPool")
-    tensors = [n.output[0] for n in device.graph.node if n.op_type in kinds]
+    readers = {}
+    for node in device.graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    tensors = [n.output[0] for n in device.graph.node
+               if n.op_type in kinds and not readers.get(n.output[0], {""}) <= {"Relu", "MaxPool"}]
     names = stored(model, tensors)
     tensors = list(names)
     exact, close = with_outputs(device, tensors), with_outputs(model, names.values())

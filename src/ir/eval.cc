@@ -136,12 +136,16 @@ struct Step {
   std::vector<ValueId> last_uses;  // values nobody reads after this step
 };
 
+}  // namespace
+
 struct Plan {
   const Graph& graph;
   std::vector<Step> steps;
   std::vector<IntegerGroup> groups;
   std::vector<std::optional<Tensor>> fixed;  // by value: constants, and what follows from them
 };
+
+namespace {
 
 std::vector<ValueId> inputs_of(const Plan& plan, const Step& step) {
   if (step.group != kNoGroup) return {plan.groups[step.group].x};
@@ -324,6 +328,20 @@ Result<void> check_graph_input(const Graph& graph, ValueId id, const Tensor& ten
   return check_tensor(tensor);
 }
 
+Result<void> check_input_count(const Graph& graph, size_t count) {
+  if (count == graph.inputs.size()) return ok();
+  return invalid_input("graph", "takes " + std::to_string(graph.inputs.size()) +
+                                    " inputs, but got " + std::to_string(count));
+}
+
+Result<std::vector<Tensor>> run_checked(const Plan& plan, std::span<const Tensor> inputs,
+                                        const EvalOptions& options) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    TRY(check_graph_input(plan.graph, plan.graph.inputs[i], inputs[i]));
+  }
+  return run_plan(plan, inputs, options, 0);
+}
+
 // ---- many windows ----
 
 // Tensors [N, ...] for results like those of the first window.
@@ -384,15 +402,21 @@ Result<std::vector<Tensor>> evaluate_op(const Op& op, std::span<const Tensor* co
 
 Result<std::vector<Tensor>> evaluate(const Graph& graph, std::span<const Tensor> inputs,
                                      const EvalOptions& options) {
-  if (inputs.size() != graph.inputs.size()) {
-    return invalid_input("graph", "takes " + std::to_string(graph.inputs.size()) +
-                                      " inputs, but got " + std::to_string(inputs.size()));
-  }
+  TRY(evaluator::check_input_count(graph, inputs.size()));
   TRY_ASSIGN(const evaluator::Plan plan, evaluator::make_plan(graph, options.qdq));
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    TRY(evaluator::check_graph_input(graph, graph.inputs[i], inputs[i]));
-  }
-  return evaluator::run_plan(plan, inputs, options, 0);
+  return evaluator::run_checked(plan, inputs, options);
+}
+
+Result<Prepared> prepare(const Graph& graph, QdqMode qdq) {
+  TRY_ASSIGN(evaluator::Plan plan, evaluator::make_plan(graph, qdq));
+  evaluator::fold_constants(plan);
+  return Prepared{std::make_shared<const evaluator::Plan>(std::move(plan))};
+}
+
+Result<std::vector<Tensor>> evaluate(const Prepared& prepared, std::span<const Tensor> inputs,
+                                     const EvalOptions& options) {
+  TRY(evaluator::check_input_count(prepared.plan->graph, inputs.size()));
+  return evaluator::run_checked(*prepared.plan, inputs, options);
 }
 
 Result<std::vector<Tensor>> evaluate_windows(const Graph& graph, const Tensor& windows,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -47,6 +48,21 @@ Result<std::vector<Tensor>> evaluate_op(const Op& op, std::span<const Tensor* co
 // The whole graph: inputs in the order of graph.inputs, outputs in the order of graph.outputs.
 // Errors name the node.
 Result<std::vector<Tensor>> evaluate(const Graph& graph, std::span<const Tensor> inputs,
+                                     const EvalOptions& options = {});
+
+// A graph made ready: what evaluate() works out before the first tensor, and the parts that depend
+// on constants alone. Worth it where a graph is evaluated often. Values that anybody may copy and
+// use from any thread; the graph has to outlive them.
+namespace evaluator {
+struct Plan;
+}
+struct Prepared {
+  std::shared_ptr<const evaluator::Plan> plan;
+};
+// Errors: ids that do not exist.
+Result<Prepared> prepare(const Graph& graph, QdqMode qdq = QdqMode::kFloat);
+// As evaluate() of that graph; options.qdq is what prepare() was given.
+Result<std::vector<Tensor>> evaluate(const Prepared& prepared, std::span<const Tensor> inputs,
                                      const EvalOptions& options = {});
 
 // Many windows through a graph with one input of batch 1, on all cores: windows is [N, ...] where

@@ -19,19 +19,39 @@
 namespace graupel::ir::evaluator {
 namespace {
 
+// Vectors of 32 bytes, of T: written out, because compilers leave a two-dimensional array of sums
+// in memory otherwise, and every product then waits for the store before it. The loops over rows
+// and parts have to be unrolled for the same reason.
+template <class T>
+struct Lanes {
+  typedef T Type __attribute__((vector_size(32)));
+  typedef T Loose __attribute__((vector_size(32), aligned(alignof(T)), may_alias));
+};
+
 template <class T, int kRows>
 [[gnu::always_inline]] inline void block(const T* a, int64_t a_stride, const T* panel,
                                          int64_t depth, T* out) {
-  T sums[kRows][kPanel] = {};
+  using Vector = typename Lanes<T>::Type;
+  using Loose = typename Lanes<T>::Loose;
+  constexpr int kLanes = 32 / sizeof(T), kParts = kPanel / kLanes;
+  Vector sums[kRows][kParts] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    const T* b = panel + kPanel * k;
+    const T* const b = panel + kPanel * k;
+#pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const T value = a[r * a_stride + k];
-      for (int j = 0; j < kPanel; ++j) sums[r][j] += value * b[j];
+#pragma GCC unroll 4
+      for (int part = 0; part < kParts; ++part) {
+        sums[r][part] += value * *reinterpret_cast<const Loose*>(b + part * kLanes);
+      }
     }
   }
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < kPanel; ++j) out[r * kPanel + j] = sums[r][j];
+#pragma GCC unroll 4
+    for (int part = 0; part < kParts; ++part) {
+      *reinterpret_cast<Loose*>(out + r * kPanel + part * kLanes) = sums[r][part];
+    }
   }
 }
 
@@ -39,8 +59,13 @@ template <class T>
 [[gnu::always_inline]] inline void all_rows(const T* a, int64_t a_stride, int64_t rows,
                                             const T* panel, int64_t depth, T* out) {
   int64_t row = 0;
-  for (; row + 4 <= rows; row += 4) {
-    block<T, 4>(a + row * a_stride, a_stride, panel, depth, out + row * kPanel);
+  if constexpr (sizeof(T) == 4) {  // of 8 bytes, four rows do not fit into registers
+    for (; row + 4 <= rows; row += 4) {
+      block<T, 4>(a + row * a_stride, a_stride, panel, depth, out + row * kPanel);
+    }
+  }
+  for (; row + 2 <= rows; row += 2) {
+    block<T, 2>(a + row * a_stride, a_stride, panel, depth, out + row * kPanel);
   }
   for (; row < rows; ++row) {
     block<T, 1>(a + row * a_stride, a_stride, panel, depth, out + row * kPanel);
@@ -62,13 +87,14 @@ GRAUPEL_VECTOR_CLONES void multiply_panel<uint32_t>(const uint32_t* a, int64_t a
   all_rows(a, a_stride, rows, panel, depth, out);
 }
 template <>
-void multiply_panel<double>(const double* a, int64_t a_stride, int64_t rows, const double* panel,
-                            int64_t depth, double* out) {
+GRAUPEL_VECTOR_CLONES void multiply_panel<double>(const double* a, int64_t a_stride, int64_t rows,
+                                                  const double* panel, int64_t depth, double* out) {
   all_rows(a, a_stride, rows, panel, depth, out);
 }
 template <>
-void multiply_panel<uint64_t>(const uint64_t* a, int64_t a_stride, int64_t rows,
-                              const uint64_t* panel, int64_t depth, uint64_t* out) {
+GRAUPEL_VECTOR_CLONES void multiply_panel<uint64_t>(const uint64_t* a, int64_t a_stride,
+                                                    int64_t rows, const uint64_t* panel,
+                                                    int64_t depth, uint64_t* out) {
   all_rows(a, a_stride, rows, panel, depth, out);
 }
 

@@ -84,19 +84,31 @@ TEST(EvalMatMul, StacksBroadcast) {
   }
 }
 
-TEST(EvalMatMul, SumsRunInOrderWhateverTheWidth) {
+template <class T>
+void expect_sums_in_order(int64_t rows) {
   Rng rng(23);
-  const Tensor a = random_floats(rng, {5, 200}), b = random_floats(rng, {200, 33});
+  Tensor a(dtype_of<T>(), {rows, 200}), b(dtype_of<T>(), {200, 33});
+  for (Tensor* const each : {&a, &b}) {
+    for (T& value : each->mutable_data<T>()) value = static_cast<T>(100 * rng.normal());
+  }
   const Tensor y = result_of(MatMul{}, {&a, &b});
-  for (int64_t i = 0; i < 5; ++i) {
+  for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < 33; ++j) {
-      float sum = 0;
+      T sum = 0;
       for (int64_t k = 0; k < 200; ++k) {
-        sum += a.data<float>()[static_cast<size_t>(i * 200 + k)] *
-               b.data<float>()[static_cast<size_t>(k * 33 + j)];
+        sum += a.data<T>()[static_cast<size_t>(i * 200 + k)] *
+               b.data<T>()[static_cast<size_t>(k * 33 + j)];
       }
-      ASSERT_EQ(y.data<float>()[static_cast<size_t>(i * 33 + j)], sum);
+      ASSERT_EQ(y.data<T>()[static_cast<size_t>(i * 33 + j)], sum) << rows;
     }
+  }
+}
+
+TEST(EvalMatMul, SumsRunInOrderWhateverTheSize) {
+  for (const int64_t rows : {1, 2, 3, 4, 7, 8}) {
+    expect_sums_in_order<float>(rows);
+    expect_sums_in_order<double>(rows);
+    expect_sums_in_order<int64_t>(rows);
   }
 }
 

@@ -46,16 +46,42 @@ int64_t column_major(int64_t offset, const std::vector<WindowAxis>& axes) {
   return index;
 }
 
+// The largest value of every window, where nobody asks for its place. A window whose sum is no
+// number may hold a NaN, the first of which wins; in the others the loop has no branch that depends
+// on the values: it would be guessed wrong half the time.
+template <class T>
+void largest_of_windows(const PoolShape& shape, const T* x, T* out) {
+  for_each_window(shape.planes, shape.axes, [&](const WindowVisit& visit) {
+    const T* plane = x + visit.plane * shape.in_plane;
+    T best = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
+                                         : std::numeric_limits<T>::lowest();
+    [[maybe_unused]] T sum = 0;
+    for (const int64_t offset : visit.offsets) {
+      const T value = plane[offset];
+      best = value > best ? value : best;
+      if constexpr (std::is_floating_point_v<T>) sum += value;
+    }
+    if (sum != sum) {
+      for (size_t i = visit.offsets.size(); i-- > 0;) {
+        const T value = plane[visit.offsets[i]];
+        best = value != value ? value : best;
+      }
+    }
+    out[visit.plane * shape.out_plane + visit.position] = best;
+  });
+}
+
 template <class T>
 Result<Outputs> max_pool(const MaxPool& op, const Call& call, const PoolShape& shape) {
   TRY_ASSIGN(Tensor y, allocate(call, call.input(0)->dtype(), shape.out));
-  Tensor indices(DType::kInt64, {0});
-  if (call.output_count > 1) {
-    TRY_ASSIGN(indices, allocate(call, DType::kInt64, shape.out));
-  }
   const T* x = call.input(0)->data<T>().data();
   T* out = y.mutable_data<T>().data();
-  int64_t* out_index = call.output_count > 1 ? indices.mutable_data<int64_t>().data() : nullptr;
+  if (call.output_count <= 1) {
+    largest_of_windows(shape, x, out);
+    return one(std::move(y));
+  }
+  TRY_ASSIGN(Tensor indices, allocate(call, DType::kInt64, shape.out));
+  int64_t* out_index = indices.mutable_data<int64_t>().data();
   for_each_window(shape.planes, shape.axes, [&](const WindowVisit& visit) {
     const T* plane = x + visit.plane * shape.in_plane;
     T best = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
@@ -69,14 +95,13 @@ Result<Outputs> max_pool(const MaxPool& op, const Call& call, const PoolShape& s
     }
     const int64_t at = visit.plane * shape.out_plane + visit.position;
     out[at] = best;
-    if (out_index == nullptr) return;
     const int64_t local = best_offset < 0 || !op.column_major_indices
                               ? best_offset
                               : column_major(best_offset, shape.axes);
     out_index[at] = local < 0 ? -1 : visit.plane * shape.in_plane + local;
   });
   Outputs outputs = one(std::move(y));
-  if (call.output_count > 1) outputs.push_back(std::move(indices));
+  outputs.push_back(std::move(indices));
   return outputs;
 }
 

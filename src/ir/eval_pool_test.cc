@@ -1,6 +1,7 @@
 // Pools against a literal loop in double, over all small kernels, strides, dilations, pads and
 // both ways of rounding the output's size.
 #include <cmath>
+#include <cstring>
 
 #include "ir/eval_testing.h"
 
@@ -107,6 +108,28 @@ TEST(EvalPool, IndicesPointAtTheMaximum) {
       }
       EXPECT_EQ(x.data<float>()[static_cast<size_t>(at)], values[i]);
     }
+  }
+}
+
+// Asked for the places or not: the same bytes, the first NaN's own among them.
+TEST(EvalPool, TheFirstNotANumberOfAWindowWins) {
+  Rng rng(13);
+  Tensor x = random_floats(rng, {1, 40, 6, 9});
+  const float special[] = {std::nanf("1"), std::nanf("2"), INFINITY, -INFINITY, -0.0f, 0.0f};
+  for (float& value : x.mutable_data<float>()) {
+    if (rng.below(6) == 0) value = special[rng.below(6)];
+  }
+  const Tensor* inputs[] = {&x};
+  MaxPool op;
+  op.window = {{2, 3}, {1, 2}, {1, 1}, {1, 0, 0, 1}, AutoPad::kNotSet};
+  const Result<std::vector<Tensor>> both = evaluate_op(op, inputs, 2);
+  ASSERT_TRUE(both.ok());
+  const Tensor alone = result_of(op, {&x});
+  EXPECT_EQ(alone, (*both)[0]) << "byte by byte";
+  const std::vector<int64_t> indices = (*both)[1].to_int64s();
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const float there = x.data<float>()[static_cast<size_t>(indices[i])];
+    EXPECT_EQ(std::memcmp(&there, &alone.data<float>()[i], sizeof there), 0) << i;
   }
 }
 

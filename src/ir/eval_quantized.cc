@@ -35,26 +35,51 @@ Result<AxisBlocks> scale_blocks(const Tensor& x, const Tensor& scale, const Tens
   return AxisBlocks{x.shape()[axis], std::max<int64_t>(1, product(x.shape(), axis + 1, x.rank()))};
 }
 
+// body(first element, one behind the last, entry of the list) for every run that has one entry.
+template <class F>
+void for_each_block(size_t count, AxisBlocks blocks, F body) {
+  const auto inner = static_cast<size_t>(blocks.count == 1 ? count : blocks.inner);
+  const auto entries = static_cast<size_t>(blocks.count);
+  for (size_t begin = 0, run = 0; begin < count; begin += inner, ++run) {
+    body(begin, std::min(count, begin + inner), run % entries);
+  }
+}
+
 template <class T>
 void quantize(std::span<const float> x, std::span<const float> scale, const Tensor* zero_point,
               AxisBlocks blocks, std::span<T> y) {
   constexpr int32_t kLow = std::numeric_limits<T>::min(), kHigh = std::numeric_limits<T>::max();
-  for (size_t i = 0; i < x.size(); ++i) {
-    const auto entry = static_cast<size_t>(static_cast<int64_t>(i) / blocks.inner % blocks.count);
+  for_each_block(x.size(), blocks, [&](size_t begin, size_t end, size_t entry) {
     const int32_t zero = zero_point != nullptr ? zero_point->data<T>()[entry] : 0;
-    y[i] = static_cast<T>(quantize_value(x[i] / scale[entry], zero, kLow, kHigh));
-  }
+    const float step = scale[entry];
+    for (size_t i = begin; i < end; ++i) {
+      y[i] = static_cast<T>(quantize_value(x[i] / step, zero, kLow, kHigh));
+    }
+  });
 }
 
 template <class T>
 void dequantize(const Tensor& x, std::span<const float> scale, const Tensor* zero_point,
                 AxisBlocks blocks, std::span<float> y) {
   const std::span<const T> in = x.data<T>();
-  for (size_t i = 0; i < in.size(); ++i) {
-    const auto entry = static_cast<size_t>(static_cast<int64_t>(i) / blocks.inner % blocks.count);
+  for_each_block(in.size(), blocks, [&](size_t begin, size_t end, size_t entry) {
     const int64_t zero = zero_point != nullptr ? zero_point->data<T>()[entry] : 0;
-    y[i] = static_cast<float>(static_cast<int64_t>(in[i]) - zero) * scale[entry];
-  }
+    const float step = scale[entry];
+    for (size_t i = begin; i < end; ++i) {
+      y[i] = static_cast<float>(static_cast<int64_t>(in[i]) - zero) * step;
+    }
+  });
+}
+
+// `out` of bytes without their zero point.
+template <class T>
+void subtract_zero(const Tensor& x, const Tensor* zero_point, AxisBlocks blocks,
+                   std::span<int32_t> out) {
+  const std::span<const T> in = x.data<T>();
+  for_each_block(in.size(), blocks, [&](size_t begin, size_t end, size_t entry) {
+    const int32_t zero = zero_point != nullptr ? zero_point->data<T>()[entry] : 0;
+    for (size_t i = begin; i < end; ++i) out[i] = int32_t{in[i]} - zero;
+  });
 }
 
 // Largest accumulator magnitude that weights of one output can make from inputs up to 255.
@@ -82,9 +107,9 @@ Result<std::vector<int32_t>> narrowed(const std::vector<uint64_t>& wide, AxisBlo
 void add_integer_bias(std::vector<int32_t>& sums, AxisBlocks blocks,
                       std::span<const int32_t> bias) {
   if (bias.empty()) return;
-  for (size_t i = 0; i < sums.size(); ++i) {
-    sums[i] += bias[static_cast<size_t>(static_cast<int64_t>(i) / blocks.inner % blocks.count)];
-  }
+  for_each_block(sums.size(), blocks, [&](size_t begin, size_t end, size_t entry) {
+    for (size_t i = begin; i < end; ++i) sums[i] += bias[entry];
+  });
 }
 
 std::vector<uint64_t> sign_extended(std::span<const int32_t> values) {
@@ -151,12 +176,11 @@ Result<std::vector<int32_t>> centered(const Call& call, const Tensor& tensor,
   }
   TRY_ASSIGN(std::vector<int32_t> values, scratch<int32_t>(call, tensor.size()));
   const bool per_axis = zero_point != nullptr && zero_point->size() > 1;
-  const int32_t common = zero_point != nullptr && !per_axis ? byte_at(*zero_point, 0) : 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto entry = [&] {
-      return static_cast<size_t>(static_cast<int64_t>(i) / blocks.inner % blocks.count);
-    };
-    values[i] = byte_at(tensor, i) - (per_axis ? byte_at(*zero_point, entry()) : common);
+  if (!per_axis) blocks = {};
+  if (tensor.dtype() == DType::kInt8) {
+    subtract_zero<int8_t>(tensor, zero_point, blocks, values);
+  } else {
+    subtract_zero<uint8_t>(tensor, zero_point, blocks, values);
   }
   return values;
 }

@@ -95,6 +95,35 @@ TEST(Eval, ManyWindowsAnswerAsOneAtATimeOnAnyNumberOfCores) {
   EXPECT_EQ((*on_one)[0], (*on_all)[0]);
 }
 
+// Prepared once and evaluated often, from copies: as the graph itself, and as much is observed.
+TEST(Eval, APreparedGraphAnswersAsTheGraph) {
+  Graph graph = small_network();
+  GraphBuilder built{std::move(graph)};
+  const ValueId folded =
+      built.node("folded", Unary{UnaryKind::kNeg},
+                 {built.constant("bias", Tensor::of<float>({1, 4}, {1, 2, 3, 4}))});
+  built.graph.outputs = {built.node("sum", Binary{}, {built.graph.outputs[0], folded})};
+  Result<Prepared> prepared = prepare(built.graph);
+  ASSERT_TRUE(prepared.ok());
+  const Prepared copy = *prepared;
+  Rng rng(63);
+  for (int i = 0; i < 3; ++i) {
+    const Tensor inputs[] = {random_floats(rng, {1, 3, 2, 20})};
+    std::vector<ValueId> seen, seen_prepared;
+    EvalOptions options;
+    options.observe = [&](size_t, ValueId id, const Tensor&) { seen.push_back(id); };
+    const Result<std::vector<Tensor>> want = evaluate(built.graph, inputs, options);
+    options.observe = [&](size_t, ValueId id, const Tensor&) { seen_prepared.push_back(id); };
+    const Result<std::vector<Tensor>> got = evaluate(copy, inputs, options);
+    ASSERT_TRUE(want.ok() && got.ok());
+    EXPECT_EQ((*got)[0], (*want)[0]);
+    EXPECT_EQ(seen_prepared, seen);
+  }
+  const Tensor narrow(DType::kFloat32, {1, 3, 2, 19});
+  EXPECT_FALSE(evaluate(copy, std::span(&narrow, 1)).ok());
+  EXPECT_FALSE(evaluate(copy, {}).ok());
+}
+
 TEST(Eval, ErrorsNameTheFirstWindowAndTheNode) {
   GraphBuilder built;
   const ValueId x = add_input(built.graph, "x", DType::kInt32, {1, 2});

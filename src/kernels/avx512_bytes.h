@@ -50,4 +50,18 @@ static inline __m512i widen(const uint8_t* x, __mmask16 lanes, ByteType type) {
   return type == ByteType::kInt8 ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
 }
 
+// Whether neither the cut nor the bounds do anything: no multiplier lifts a sum above 2^30, and the
+// bounds are those of the type.
+template <class Args>
+static inline bool is_plain(const Args& args) {
+  if (args.range.low != (args.range.low < 0 ? -128 : 0)) return false;
+  if (args.range.high - args.range.low != 255) return false;
+  __mmask16 large = 0;
+  for (int32_t m = 0; m < args.channels; m += kConvBlock) {
+    const __m512 size = _mm512_abs_ps(_mm512_loadu_ps(args.multiplier + m));
+    large |= _mm512_cmp_ps_mask(size, _mm512_set1_ps(0.5f), _CMP_NLE_UQ);
+  }
+  return large == 0;
+}
+
 }  // namespace graupel::kernels::avx512vnni

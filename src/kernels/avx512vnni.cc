@@ -110,18 +110,26 @@ inline Packing packing_of(const ByteRange& range) {
           _mm512_set1_epi8(static_cast<char>(range.high)), range.low < 0};
 }
 
+struct Ending {
+  Epilogue epilogue;
+  bool is_plain;
+};
+
+template <bool kPlain>
 inline __m512i rounded(__m512i sum, __m512 multiplier) {
-  const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
-  return _mm512_cvtps_epi32(_mm512_min_ps(v, _mm512_set1_ps(1073741824.0f)));
+  __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), multiplier);
+  if constexpr (!kPlain) v = _mm512_min_ps(v, _mm512_set1_ps(1073741824.0f));
+  return _mm512_cvtps_epi32(v);
 }
 
-template <int kBlocks>
+template <bool kPlain, int kBlocks>
 inline void store_blocks(uint8_t* y, const __m512i (&sum)[kBlocks],
                          const __m512 (&multiplier)[kBlocks], const Packing& packing) {
   __m512i q[4];
 #pragma GCC unroll 4
   for (int b = 0; b < 4; ++b) {
-    q[b] = b < kBlocks ? rounded(sum[b < kBlocks ? b : 0], multiplier[b < kBlocks ? b : 0]) : q[0];
+    q[b] = b < kBlocks ? rounded<kPlain>(sum[b < kBlocks ? b : 0], multiplier[b < kBlocks ? b : 0])
+                       : q[0];
   }
   const __m512i words_low = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), packing.zero_point);
   const __m512i words_high =
@@ -130,10 +138,12 @@ inline void store_blocks(uint8_t* y, const __m512i (&sum)[kBlocks],
   __m512i bytes;
   if (packing.is_signed) {
     bytes = _mm512_packs_epi16(words_low, words_high);
-    bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, packing.low), packing.high);
+    if constexpr (!kPlain)
+      bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, packing.low), packing.high);
   } else {
     bytes = _mm512_packus_epi16(words_low, words_high);
-    bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, packing.low), packing.high);
+    if constexpr (!kPlain)
+      bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, packing.low), packing.high);
   }
   // Each 128-bit part holds four channels of every block.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -151,7 +161,7 @@ inline void store_blocks(uint8_t* y, const __m512i (&sum)[kBlocks],
 }
 
 // The tile's bytes where all its channels are real.
-template <int kPositions, int kBlocks>
+template <bool kPlain, int kPositions, int kBlocks>
 inline void store_whole(const DotRowArgs& args, int32_t first,
                         const __m512i (&sum)[kPositions][kBlocks]) {
   const Packing packing = packing_of(args.range);
@@ -168,24 +178,24 @@ inline void store_whole(const DotRowArgs& args, int32_t first,
         __m512i best[kBlocks];
 #pragma GCC unroll 4
         for (int b = 0; b < kBlocks; ++b) best[b] = _mm512_max_epi32(sum[p][b], sum[p + 1][b]);
-        store_blocks<kBlocks>(y + p / 2 * args.y_step, best, multiplier, packing);
+        store_blocks<kPlain, kBlocks>(y + p / 2 * args.y_step, best, multiplier, packing);
       }
       return;
     }
   }
 #pragma GCC unroll 14
   for (int p = 0; p < kPositions; ++p) {
-    store_blocks<kBlocks>(args.y + (first + p) * args.y_step, sum[p], multiplier, packing);
+    store_blocks<kPlain, kBlocks>(args.y + (first + p) * args.y_step, sum[p], multiplier, packing);
   }
 }
 
 template <int kPositions, int kBlocks>
-void dot_tile(const DotRowArgs& args, int32_t first, const Epilogue& e) {
+void dot_tile(const DotRowArgs& args, int32_t first, const Ending& e) {
   __m512i sum[kPositions][kBlocks];
   sum_tile<kPositions, kBlocks>(args, first, sum);
   if (args.channels == kBlocks * kConvBlock) {
-    store_whole<kPositions, kBlocks>(args, first, sum);
-    return;
+    if (e.is_plain) return store_whole<true, kPositions, kBlocks>(args, first, sum);
+    return store_whole<false, kPositions, kBlocks>(args, first, sum);
   }
   if constexpr (kPositions % 2 == 0) {
     if (args.pool == 2) {
@@ -197,7 +207,7 @@ void dot_tile(const DotRowArgs& args, int32_t first, const Epilogue& e) {
         for (int p = 0; p < kPositions; p += 2) {
           const __m512i best = _mm512_max_epi32(sum[p][b], sum[p + 1][b]);
           const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(best), multiplier);
-          store(y + p / 2 * args.y_step + b * kConvBlock, to_bytes(v, e),
+          store(y + p / 2 * args.y_step + b * kConvBlock, to_bytes(v, e.epilogue),
                 args.channels - b * kConvBlock);
         }
       }
@@ -211,17 +221,17 @@ void dot_tile(const DotRowArgs& args, int32_t first, const Epilogue& e) {
 #pragma GCC unroll 14
     for (int p = 0; p < kPositions; ++p) {
       const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[p][b]), multiplier);
-      store(y + p * args.y_step + b * kConvBlock, to_bytes(v, e), args.channels - b * kConvBlock);
+      store(y + p * args.y_step + b * kConvBlock, to_bytes(v, e.epilogue),
+            args.channels - b * kConvBlock);
     }
   }
 }
 
-using Tile = void (*)(const DotRowArgs&, int32_t, const Epilogue&);
+using Tile = void (*)(const DotRowArgs&, int32_t, const Ending&);
 
 // The row in as few tiles as possible, of nearly equal size.
 template <int kMost>
-inline void walk(const DotRowArgs& args, const Tile (&tiles)[kMost]) {
-  const Epilogue e = epilogue_of(args.range);
+inline void walk(const DotRowArgs& args, const Tile (&tiles)[kMost], const Ending& e) {
   const int32_t step = args.pool;
   const int32_t units = args.positions / step, most = kMost / step;
   const int32_t count = (units + most - 1) / most;
@@ -246,97 +256,23 @@ constexpr Tile kThree[8] = {&dot_tile<1, 3>, &dot_tile<2, 3>, &dot_tile<3, 3>, &
 constexpr Tile kFour[6] = {&dot_tile<1, 4>, &dot_tile<2, 4>, &dot_tile<3, 4>,
                            &dot_tile<4, 4>, &dot_tile<5, 4>, &dot_tile<6, 4>};
 
-// Thirty-two channels of a depthwise convolution: pairs of taps, interleaved so that each int32
-// lane multiplies the two values of its own channel; the interleaving of two unpacks is undone when
-// their bytes are packed.
-struct Depthwise {
-  __m512i low;
-  __m512i high;
-};
-
-inline __m512i load_words(const int16_t* x, __mmask32 lanes) {
-  return _mm512_maskz_loadu_epi16(lanes, x);
-}
-
-inline void add_dot_words(__m512i& sum, __m512i x, __m512i w) {
-  asm("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
-}
-
-// Bias or multiplier of 32 channels in the order of the two unpacks.
-inline void spread(const void* values, __mmask32 lanes, __m512i& low, __m512i& high) {
-  const char* from = static_cast<const char*>(values);
-  const __m512i a = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), from);
-  const __m512i b = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), from + 64);
-  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
-  const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
-  low = _mm512_permutex2var_epi32(a, first, b);
-  high = _mm512_permutex2var_epi32(a, second, b);
-}
-
-template <int kPositions>
-inline void depthwise_tile(const DepthwiseRowArgs& args, int32_t p, int32_t c, __mmask32 lanes,
-                           const Epilogue& e) {
-  Depthwise sum[kPositions];
-  spread(args.bias + c, lanes, sum[0].low, sum[0].high);
-#pragma GCC unroll 4
-  for (int i = 1; i < kPositions; ++i) sum[i] = sum[0];
-  // Without taps there may be no weights to point into.
-  const int16_t* x = args.taps == 0 ? args.x : args.x + p * args.x_step + c;
-  const int16_t* w = args.taps == 0 ? args.weights : args.weights + c;
-  for (int32_t t = 0; t < args.taps; t += 2) {
-    const bool last = t + 1 == args.taps;
-    const __m512i w0 = load_words(w + t * args.weight_step, lanes);
-    const __m512i w1 =
-        last ? _mm512_setzero_si512() : load_words(w + (t + 1) * args.weight_step, lanes);
-    const __m512i w_low = _mm512_unpacklo_epi16(w0, w1), w_high = _mm512_unpackhi_epi16(w0, w1);
-    const int16_t* x0 = x + args.tap_offsets[t];
-    const int16_t* x1 = last ? x0 : x + args.tap_offsets[t + 1];
-#pragma GCC unroll 4
-    for (int i = 0; i < kPositions; ++i) {
-      const __m512i a = load_words(x0 + i * args.x_step, lanes);
-      const __m512i b = load_words(x1 + i * args.x_step, lanes);
-      add_dot_words(sum[i].low, _mm512_unpacklo_epi16(a, b), w_low);
-      add_dot_words(sum[i].high, _mm512_unpackhi_epi16(a, b), w_high);
-    }
-  }
-  __m512i m_low, m_high;
-  spread(args.multiplier + c, lanes, m_low, m_high);
-#pragma GCC unroll 4
-  for (int i = 0; i < kPositions; ++i) {
-    const __m512 low = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].low), _mm512_castsi512_ps(m_low));
-    const __m512 high = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[i].high), _mm512_castsi512_ps(m_high));
-    const __m512i words = _mm512_packs_epi32(to_bytes(low, e), to_bytes(high, e));
-    _mm512_mask_cvtepi16_storeu_epi8(args.y + (p + i) * args.y_step + c, lanes, words);
-  }
-}
-
 }  // namespace
 
 void dot_row(const DotRowArgs& args) {
   const int32_t blocks = (args.channels + kConvBlock - 1) / kConvBlock;
-  if (blocks >= 4) return walk(args, kFour);
-  if (blocks == 3) return walk(args, kThree);
+  const Ending e = {epilogue_of(args.range), is_plain(args)};
+  if (blocks >= 4) return walk(args, kFour, e);
+  if (blocks == 3) return walk(args, kThree, e);
   DotRowArgs row = args;
   row.positions = args.row_positions;
   for (int32_t first = 0; first < args.positions; first += args.row_positions) {
     if (blocks == 2) {
-      walk(row, kTwo);
+      walk(row, kTwo, e);
     } else {
-      walk(row, kOne);
+      walk(row, kOne, e);
     }
     row.x += args.x_row_step;
     row.y += args.row_positions / args.pool * args.y_step;
-  }
-}
-
-void depthwise_row(const DepthwiseRowArgs& args) {
-  const Epilogue e = epilogue_of(args.range);
-  for (int32_t c = 0; c < args.channels; c += 32) {
-    const int32_t left = args.channels - c;
-    const __mmask32 lanes = left >= 32 ? 0xFFFFFFFFu : (1u << left) - 1;
-    int32_t p = 0;
-    for (; p + 4 <= args.positions; p += 4) depthwise_tile<4>(args, p, c, lanes, e);
-    for (; p < args.positions; ++p) depthwise_tile<1>(args, p, c, lanes, e);
   }
 }
 

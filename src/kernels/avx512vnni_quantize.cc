@@ -164,15 +164,60 @@ inline QuantizeRowArgs row_of(const QuantizeImageArgs& args, int32_t channel) {
           args.channels};
 }
 
+// Up to four channels: each position's bytes in one int32, then the unused ones squeezed out.
+template <int32_t kChannels>
+inline void quantize_few(const QuantizeImageArgs& args) {
+  const Epilogue e = epilogue_of(args.range);
+  QuantizeRowArgs rows[kChannels];
+  Shortcut shortcuts[kChannels];
+  for (int32_t c = 0; c < kChannels; ++c) {
+    rows[c] = row_of(args, c);
+    shortcuts[c] = shortcut_of(rows[c]);
+  }
+  // Within each 128-bit part, then the parts' 4 * kChannels bytes one after another.
+  const __m512i squeeze = _mm512_broadcast_i32x4(
+      kChannels == 1   ? _mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)
+      : kChannels == 2 ? _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)
+      : kChannels == 3 ? _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)
+                       : _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  alignas(64) int32_t order[16] = {};
+  for (int32_t i = 0; i < 4 * kChannels; ++i) order[i] = i / kChannels * 4 + i % kChannels;
+  const __m512i join = _mm512_load_si512(order);
+  uint8_t* y = args.y;
+  for (size_t i = 0; i < args.inner; i += 16, y += 16 * kChannels) {
+    const size_t left = args.inner - i;
+    const int32_t count = left < 16 ? static_cast<int32_t>(left) : 16;
+    const __mmask16 lanes = first_lanes(count);
+    __m512i all = _mm512_setzero_si512();
+#pragma GCC unroll 4
+    for (int32_t c = 0; c < kChannels; ++c) {
+      const __m512 x = _mm512_maskz_loadu_ps(lanes, rows[c].x + i);
+      const __m512i q = quantized(rows[c], x, lanes, shortcuts[c], e);
+      const __m512i byte = _mm512_and_si512(q, _mm512_set1_epi32(0xFF));
+      all = _mm512_or_si512(all, _mm512_slli_epi32(byte, static_cast<unsigned>(8 * c)));
+    }
+    all = _mm512_permutexvar_epi32(join, _mm512_shuffle_epi8(all, squeeze));
+    const __mmask64 bytes = ~__mmask64{0} >> (64 - count * kChannels);
+    _mm512_mask_storeu_epi8(y, bytes, all);
+  }
+}
+
 }  // namespace
 
-// Up to sixteen channels: sixteen positions of each, then channel by channel becomes position by
+// Five to sixteen channels: sixteen positions of each, then channel by channel becomes position by
 // position. A position's store runs over the next ones, which are stored later.
 void quantize_image(const QuantizeImageArgs& args) {
   constexpr int32_t kMost = 16;
   if (args.channels > kMost) {
     for (int32_t c = 0; c < args.channels; ++c) quantize_row(row_of(args, c));
     return;
+  }
+  switch (args.channels) {
+    case 1: return quantize_few<1>(args);
+    case 2: return quantize_few<2>(args);
+    case 3: return quantize_few<3>(args);
+    case 4: return quantize_few<4>(args);
+    default: break;
   }
   const Epilogue e = epilogue_of(args.range);
   QuantizeRowArgs rows[kMost];

@@ -58,13 +58,14 @@ constexpr KernelTable kAvxVnniTable = [] {
 constexpr KernelTable kAvx512VnniTable = [] {
   KernelTable table = kAvx2Table;
   table.dot_row = &avx512vnni::dot_row;
-  table.depthwise_row = &avx512vnni::depthwise_row;
+  table.depthwise_dot_row = &avx512vnni::depthwise_dot_row;
   table.average_pool_row = &avx512vnni::average_pool_row;
   table.quantize_row = &avx512vnni::quantize_row;
   table.quantize_image = &avx512vnni::quantize_image;
   table.dequantize_row = &avx512vnni::dequantize_row;
   table.binary_row = &avx512vnni::binary_row;
   table.dot_form = DotForm::kUnsigned;
+  table.has_depthwise_dot = true;
   return table;
 }();
 #endif

@@ -54,7 +54,8 @@ struct FlipArgs {
 
 constexpr int32_t kConvBlock = 16;  // output channels whose weights lie together
 constexpr int32_t kDotBlocks = 4;   // most blocks per call of dot_row
-// Values that conv_row, dot_row and depthwise_row may read (and multiply by zero) past the last.
+// Values that conv_row, dot_row and the depthwise rows may read (and multiply by zero) past the
+// last.
 constexpr size_t kReadSlack = 64;
 
 // One block of output channels along one row of positions:
@@ -130,6 +131,47 @@ struct DepthwiseRowArgs {
   int32_t taps;
   const int16_t* weights;
   ptrdiff_t weight_step;
+  const int32_t* bias;
+  const float* multiplier;
+  ByteRange range;
+  int32_t channels;
+  int32_t positions;
+  uint8_t* y;
+  ptrdiff_t y_step;
+};
+
+// Where the weights of channel c lie in depthwise_dot_row: in blocks of 64 channels, or of 32 where
+// no more are left; a block starts at the weights of its first channel. Inside, channels go in
+// fours of every sixteen.
+struct DepthwiseLane {
+  int32_t first;  // channel of the block
+  int32_t width;  // channels of the block, those past the last included
+  int32_t lane;   // place in it
+};
+constexpr DepthwiseLane depthwise_lane(int32_t channels, int32_t c) {
+  const int32_t first = c / 64 * 64, width = channels - first > 32 ? 64 : 32;
+  return {first, width, c % 16 / 4 * (width / 4) + (c - first) / 16 * 4 + c % 4};
+}
+// All channels with those past the last.
+constexpr int32_t depthwise_width(int32_t channels) { return (channels + 31) / 32 * 32; }
+
+// The same on bytes, with kernel rows in groups of four:
+//   acc[p][c] = bias[c] + sum over g < groups, k < columns, j < 4 of
+//               x[p * x_step + row_offsets[4 * g + j] + k * column_step + c] *
+//               weights[(first * groups * columns + (g * columns + k) * width + lane) * 4 + j]
+//               with first, width and lane of depthwise_lane(channels, c)
+//   y[p * y_step + c] = byte of float32(acc) * multiplier[c]
+// bias and multiplier are readable up to the end of the last block, so are the weights. x is uint8
+// or int8, as in dot_row.
+struct DepthwiseDotArgs {
+  const uint8_t* x;
+  DotForm form;
+  ptrdiff_t x_step;
+  const int32_t* row_offsets;
+  int32_t groups;
+  ptrdiff_t column_step;
+  int32_t columns;
+  const int8_t* weights;
   const int32_t* bias;
   const float* multiplier;
   ByteRange range;
@@ -258,6 +300,7 @@ struct KernelTable {
 #include "kernels/kernels.def"
 #undef KERNEL
   DotForm dot_form = DotForm::kNone;
+  bool has_depthwise_dot = false;  // depthwise_dot_row is faster than depthwise_row
 };
 
 }  // namespace graupel::kernels

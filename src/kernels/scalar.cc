@@ -121,6 +121,36 @@ void depthwise_row(const DepthwiseRowArgs& args) {
   }
 }
 
+namespace {
+
+uint32_t depthwise_dot_sum(const DepthwiseDotArgs& args, int32_t p, int32_t c) {
+  const ByteType type = args.form == DotForm::kSigned ? ByteType::kInt8 : ByteType::kUInt8;
+  uint32_t sum = static_cast<uint32_t>(args.bias[c]);
+  const DepthwiseLane lane = depthwise_lane(args.channels, c);
+  const int32_t origin = lane.first * args.groups * args.columns + lane.lane;
+  for (int32_t g = 0; g < args.groups; ++g) {
+    for (int32_t k = 0; k < args.columns; ++k) {
+      const int8_t* w = args.weights + (origin + (g * args.columns + k) * lane.width) * 4;
+      const uint8_t* x = args.x + p * args.x_step + k * args.column_step + c;
+      for (int32_t j = 0; j < 4; ++j) {
+        sum += static_cast<uint32_t>(widened(x[args.row_offsets[4 * g + j]], type) * w[j]);
+      }
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+void depthwise_dot_row(const DepthwiseDotArgs& args) {
+  for (int32_t p = 0; p < args.positions; ++p) {
+    for (int32_t c = 0; c < args.channels; ++c) {
+      const float sum = as_float(depthwise_dot_sum(args, p, c));
+      args.y[p * args.y_step + c] = to_byte(sum * args.multiplier[c], args.range);
+    }
+  }
+}
+
 void max_pool_row(const MaxPoolRowArgs& args) {
   for (int32_t p = 0; p < args.positions; ++p) {
     const uint8_t* x = args.x + p * args.x_step;

@@ -161,13 +161,14 @@ Result<Moments> observed_moments(const ir::Graph& graph, ir::ValueId value, cons
   const auto count = std::min(static_cast<size_t>(windows.shape()[0]), kProbedWindows);
   // Spread over the set: recordings are usually sorted by class or time.
   const size_t stride = static_cast<size_t>(windows.shape()[0]) / count;
+  TRY_ASSIGN(const ir::Prepared prepared, ir::prepare(graph));
   for (size_t i = 0; i < count; ++i) {
     const std::array<Tensor, 1> window = {window_at(windows, i * stride)};
     ir::EvalOptions options;
     options.observe = [&](size_t, ir::ValueId id, const Tensor& tensor) {
       if (id == value) accumulate(tensor, moments);
     };
-    TRY(ir::evaluate(graph, window, options));
+    TRY(ir::evaluate(prepared, window, options));
   }
   return moments;
 }

@@ -176,11 +176,11 @@ std::string to_string(const Balance& balance) {
 }
 
 Result<Graph> equalize(const Graph& graph, const std::vector<Layer>& layers,
-                       const std::vector<Link>& links, const Observation& seen,
+                       const std::vector<Link>& links, const std::vector<ChannelStats>& channels,
                        const Balance& balance) {
   Graph equal = graph;
   for (const Link& link : links) {
-    const ChannelStats& stats = seen.channels[link.stats.index()];
+    const ChannelStats& stats = channels[link.stats.index()];
     if (stats.sum.size() != static_cast<size_t>(layers[link.from].channels)) continue;
     const std::vector<double> factors = factors_of(stats, balance);
     TRY(divide_outputs(equal, layers[link.from], factors));

@@ -38,7 +38,7 @@ std::string to_string(const Balance& balance);
 
 // The same function with equalised channels along every link. Errors: those of changing a bias.
 Result<ir::Graph> equalize(const ir::Graph& graph, const std::vector<Layer>& layers,
-                           const std::vector<Link>& links, const Observation& seen,
-                           const Balance& balance);
+                           const std::vector<Link>& links,
+                           const std::vector<ChannelStats>& channels, const Balance& balance);
 
 }  // namespace graupel::quantize

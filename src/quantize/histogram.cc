@@ -61,11 +61,13 @@ void Histogram::add(std::span<const float> values) {
   // A power of two: the product and the sum below are exact enough to place a value in its bin the
   // same way everywhere.
   const double per_unit = 1.0 / bin_width();
-  const auto middle = static_cast<double>(bin_count_ / 2);
+  const auto middle = static_cast<int32_t>(bin_count_ / 2);
   for (const float value : values) {
     if (!std::isfinite(value)) continue;
-    const double position = std::floor(static_cast<double>(value) * per_unit) + middle;
-    ++bins_[static_cast<size_t>(std::clamp(position, 0.0, 2.0 * middle - 1.0))];
+    const double scaled = static_cast<double>(value) * per_unit;  // in [-middle, middle]
+    const auto whole = static_cast<int32_t>(scaled);
+    const int32_t floor = whole - (scaled < whole ? 1 : 0);
+    ++bins_[static_cast<size_t>(std::clamp(floor + middle, 0, 2 * middle - 1))];
   }
 }
 

@@ -92,7 +92,8 @@ TEST(Equalize, TheFunctionStaysAndChannelsBecomeAlike) {
   const Tensor windows = random_tensor(3, {64, 4, 7, 6});
   const Result<Observation> seen = observe(graph, points, windows, Calibrator::kMse);
   ASSERT_TRUE(seen.ok());
-  const Result<ir::Graph> equal = equalize(graph, layers, links, *seen, {Size::kLargest, 1.0});
+  const Result<ir::Graph> equal =
+      equalize(graph, layers, links, seen->channels, {Size::kLargest, 1.0});
   ASSERT_TRUE(equal.ok());
   const auto before = ir::evaluate_windows(graph, windows);
   const auto after = ir::evaluate_windows(*equal, windows);

@@ -130,6 +130,7 @@ Result<Choices> first_choices(const Graph& graph, const Points& points, const Ob
 struct Candidate {
   Graph graph;
   Choices choices;
+  std::vector<ChannelStats> channels;
   BlockNoise noise;
   std::string name;
 };
@@ -137,10 +138,11 @@ struct Candidate {
 // One way to equalise: seen on some windows, judged on others.
 Result<Candidate> try_balance(const Graph& graph, std::string name, const Tensor& some,
                               const Reference& held_out, const QuantizeOptions& options) {
-  Candidate next{graph, {}, {}, std::move(name)};
+  Candidate next{graph, {}, {}, {}, std::move(name)};
   const Points points = find_points(graph);
-  TRY_ASSIGN(const Observation seen, observe(graph, points, some, options.calibrator));
+  TRY_ASSIGN(Observation seen, observe(graph, points, some, options.calibrator));
   TRY_ASSIGN(next.choices, first_choices(graph, points, seen, options));
+  next.channels = std::move(seen.channels);
   TRY_ASSIGN(const Qdq qdq, build_qdq(graph, points, next.choices));
   TRY_ASSIGN(next.noise, block_noise(qdq.graph, held_out));
   return next;
@@ -160,11 +162,10 @@ Result<Graph> equalized_graph(const Graph& device, const QuantizeOptions& option
     return device;
   }
   Candidate best = plain;
-  TRY_ASSIGN(const Observation seen, observe(device, points, some, Calibrator::kMinMax));
   for (const Size size : {Size::kLargest, Size::kRootMeanSquare}) {
     for (const double share : {1.0, 0.5}) {
       const Balance balance{size, share};
-      TRY_ASSIGN(const Graph graph, equalize(device, layers, links, seen, balance));
+      TRY_ASSIGN(const Graph graph, equalize(device, layers, links, plain.channels, balance));
       TRY_ASSIGN(Candidate next,
                  try_balance(graph, to_string(balance), some, search.held_out, options));
       const bool gains = is_gain(plain.noise, next.noise);

@@ -74,7 +74,13 @@ struct Watched {
   ScaleChoice choice;
 };
 
-Result<std::vector<Power>> window_powers(const Graph& device, const Graph& qdq,
+// The two networks that are compared, ready to run.
+struct Compared {
+  const Graph& device;
+  ir::Prepared exact, quantized;
+};
+
+Result<std::vector<Power>> window_powers(const Compared& compared,
                                          const std::vector<Watched>& watched,
                                          const Tensor& window) {
   const std::array<Tensor, 1> input = {window};
@@ -83,7 +89,7 @@ Result<std::vector<Power>> window_powers(const Graph& device, const Graph& qdq,
     exact[entry.value] = Tensor();
     quantized[entry.quantized] = Tensor();
   }
-  exact[device.inputs[0]] = window;
+  exact[compared.device.inputs[0]] = window;
   // Only what is compared is kept; the rest is freed as soon as the evaluator is done with it.
   const auto keep_in = [](std::map<ValueId, Tensor>& kept) {
     return [&kept](size_t, ValueId id, const Tensor& tensor) {
@@ -92,16 +98,16 @@ Result<std::vector<Power>> window_powers(const Graph& device, const Graph& qdq,
   };
   ir::EvalOptions options;
   options.observe = keep_in(exact);
-  TRY(ir::evaluate(device, input, options));
-  options.qdq = ir::QdqMode::kInteger;
+  TRY(ir::evaluate(compared.exact, input, options));
   options.observe = keep_in(quantized);
-  TRY(ir::evaluate(qdq, input, options));
+  TRY(ir::evaluate(compared.quantized, input, options));
   std::vector<Power> powers;
   for (const Watched& entry : watched) {
     const Tensor& x = exact[entry.value];
     const Tensor& q = quantized[entry.quantized];
     if (x.size() == 0 || x.size() != q.size()) {
-      return internal_error(device.value(entry.value).name, "was not seen by the evaluator");
+      return internal_error(compared.device.value(entry.value).name,
+                            "was not seen by the evaluator");
     }
     powers.push_back(compare(x, q, entry.choice));
   }
@@ -115,11 +121,14 @@ Result<std::vector<Power>> measure(const Graph& device, const Graph& qdq,
   const auto count = static_cast<size_t>(std::min(available, std::max<int64_t>(limit, 1)));
   // Spread over the set: recordings are usually sorted by class or time.
   const size_t stride = static_cast<size_t>(available) / count;
+  Compared compared{device, {}, {}};
+  TRY_ASSIGN(compared.exact, ir::prepare(device));
+  TRY_ASSIGN(compared.quantized, ir::prepare(qdq, ir::QdqMode::kInteger));
   std::vector<std::vector<Power>> per_window(count);
   std::vector<std::optional<Error>> errors(count);
   parallel_for(count, [&](size_t index, size_t) {
     Result<std::vector<Power>> powers =
-        window_powers(device, qdq, watched, window_at(windows, index * stride));
+        window_powers(compared, watched, window_at(windows, index * stride));
     if (powers.ok()) {
       per_window[index] = std::move(powers).value();
     } else {

@@ -177,6 +177,7 @@ Result<Observation> observe(const Graph& device, const Points& points, const Ten
   std::vector<Counts> counts(
       available_cores(),
       Counts{std::vector<Histogram>(values), std::vector<std::vector<Histogram>>(values)});
+  TRY_ASSIGN(const ir::Prepared prepared, ir::prepare(device));
   for (size_t start = 0; start < count; start += kBatch) {
     const size_t batch = std::min(kBatch, count - start);
     std::vector<Share> shares(batch,
@@ -198,7 +199,7 @@ Result<Observation> observe(const Graph& device, const Points& points, const Ten
       record(0, device.inputs[0], window[0]);
       ir::EvalOptions options;
       options.observe = record;
-      Result<std::vector<Tensor>> outputs = ir::evaluate(device, window, options);
+      Result<std::vector<Tensor>> outputs = ir::evaluate(prepared, window, options);
       if (!outputs.ok()) errors[at] = std::move(outputs).error();
     });
     for (size_t at = 0; at < batch; ++at) {

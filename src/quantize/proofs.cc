@@ -94,11 +94,10 @@ Result<void> find_ties(const Sum& sum, const Qdq& qdq, const Tensor& windows, La
   const size_t all =
       position_count(done.graph, sum.layer) * static_cast<size_t>(sum.layer.channels) * count;
   const size_t step = std::max<size_t>(1, all / kMostSums);
-  ir::EvalOptions integer;
-  integer.qdq = ir::QdqMode::kInteger;
+  TRY_ASSIGN(const ir::Prepared prepared, ir::prepare(prefix, ir::QdqMode::kInteger));
   for (size_t n = 0; n < count; ++n) {
     const std::array<Tensor, 1> window = {window_at(windows, n)};
-    TRY_ASSIGN(const std::vector<Tensor> found, ir::evaluate(prefix, window, integer));
+    TRY_ASSIGN(const std::vector<Tensor> found, ir::evaluate(prepared, window));
     count_ties(sum, found[0], scale, step, row);
   }
   return ok();

@@ -100,6 +100,7 @@ Result<Answers> answers_of(const Graph& device, const std::vector<Tensor>& outpu
   const auto count = static_cast<size_t>(outputs[0].shape()[0]);
   std::vector<Tensor> logits;
   std::vector<float> all;
+  TRY_ASSIGN(const ir::Prepared prepared, ir::prepare(host));
   for (size_t n = 0; n < count; ++n) {
     std::vector<Tensor> inputs;
     for (const ValueId input : host.inputs) {
@@ -109,7 +110,7 @@ Result<Answers> answers_of(const Graph& device, const std::vector<Tensor>& outpu
         inputs.push_back(window_of(outputs[i], host.shape(input), n));
       }
     }
-    TRY_ASSIGN(const std::vector<Tensor> found, ir::evaluate(host, inputs));
+    TRY_ASSIGN(const std::vector<Tensor> found, ir::evaluate(prepared, inputs));
     for (const double value : found[0].to_doubles()) all.push_back(static_cast<float>(value));
   }
   const auto width = static_cast<int64_t>(count > 0 ? all.size() / count : 0);

@@ -45,12 +45,18 @@ Rows conv_rows(const ConvInt8& step, const PackedConv& packed, const Rows& rows)
           within(int64_t{rows.last - 1} * p.stride_h - p.pad_top + p.kernel_h, out_h)};
 }
 
-// Rows of the input that the convolution's rows `rows` read.
-Rows input_rows(const Window2d& w, const Rows& rows) {
+// Rows of the input that the convolution's rows `rows` read. A depthwise convolution on bytes reads
+// rows above and below the image too.
+Rows input_rows(const PackedConv& packed, const Rows& rows) {
   if (rows.first >= rows.last) return {};
-  const int64_t reach = int64_t{w.kernel_h - 1} * w.dilation_h + 1;
-  return {within(int64_t{rows.first} * w.stride_h - w.pad_top, w.in_h),
-          within(int64_t{rows.last - 1} * w.stride_h - w.pad_top + reach, w.in_h)};
+  const Window2d& w = packed.window;
+  const int64_t first = int64_t{rows.first} * w.stride_h - w.pad_top;
+  const int64_t last =
+      int64_t{rows.last - 1} * w.stride_h - w.pad_top + int64_t{w.kernel_h - 1} * w.dilation_h + 1;
+  if (packed.depthwise && packed.dot) {
+    return {static_cast<int32_t>(first), static_cast<int32_t>(last)};
+  }
+  return {within(first, w.in_h), within(last, w.in_h)};
 }
 
 // How many of the rows from oy on, up to `end`, have the same kernel rows inside the image.
@@ -64,7 +70,7 @@ int32_t rows_alike(const Window2d& w, int32_t oy, int32_t end) {
   return next - oy;
 }
 
-// Rows of the image as bytes, padded left and right with the zero point.
+// Rows of the image as bytes, padded with the zero point.
 void lay_out_bytes(const Frame& frame, const ConvInt8& step, const PackedConv& packed,
                    const Rows& rows) {
   const Window2d& w = packed.window;
@@ -77,6 +83,10 @@ void lay_out_bytes(const Frame& frame, const ConvInt8& step, const PackedConv& p
       std::min(static_cast<size_t>(w.in_w) * static_cast<size_t>(w.channels), row - left);
   const auto zero = static_cast<uint8_t>(packed.zero_point);
   for (int32_t iy = rows.first; iy < rows.last; ++iy, to += row) {
+    if (iy < 0 || iy >= w.in_h) {
+      std::memset(to, zero, row);
+      continue;
+    }
     const uint8_t* from = x + int64_t{iy} * w.in_w * w.channels;
     std::memset(to, zero, left);
     if (packed.flip == 0) {
@@ -195,6 +205,17 @@ int32_t* tap_offsets(const Call& call) {
   return reinterpret_cast<int32_t*>(held_bytes(call) + call.packed.held_bytes);
 }
 
+void depthwise_bytes_row(const Call& call, const uint8_t* x, uint8_t* y) {
+  const PackedConv& packed = call.packed;
+  const DepthwiseBytes& d = packed.depthwise_bytes;
+  const Window2d& w = packed.window;
+  call.kernels().depthwise_dot_row({x, call.kernels().dot_form, ptrdiff_t{w.stride_w} * w.channels,
+                                    packed.offsets.data(), d.groups, d.column_step, d.columns,
+                                    packed.bytes.data(), packed.bias.data(),
+                                    packed.multiplier.data(), byte_range(call.step.requantize),
+                                    w.channels, w.out_w, y, w.channels});
+}
+
 // The convolution's rows `rows` of one block; `x` holds the input's rows from first_input on.
 void run_rows(const Call& call, const void* x, int32_t first_input, const Block& block,
               const Rows& rows) {
@@ -206,6 +227,13 @@ void run_rows(const Call& call, const void* x, int32_t first_input, const Block&
   const int64_t input_row = packed.row_w * w.channels;
   for (int32_t oy = rows.first; oy < rows.last;) {
     const int32_t at = packed.held ? oy % packed.held_rows : oy;
+    if (packed.depthwise && packed.dot) {
+      const int64_t row = int64_t{oy} * w.stride_h - w.pad_top - first_input;
+      depthwise_bytes_row(call, static_cast<const uint8_t*>(x) + row * input_row,
+                          y + at * row_bytes);
+      ++oy;
+      continue;
+    }
     int32_t end = packed.dot || packed.rows_joined ? rows.last : oy + 1;
     if (packed.held) end = std::min(end, oy + packed.held_rows - at);
     const int32_t count = rows_alike(w, oy, end);
@@ -380,7 +408,7 @@ void execute(const Frames& frames, const ConvInt8& step, const PackedConv& packe
     Rows fresh = conv_rows(step, packed, strip);
     fresh.first = std::max(fresh.first, next);
     next = std::max(next, fresh.last);
-    const Rows input = input_rows(packed.window, fresh);
+    const Rows input = input_rows(packed, fresh);
     const int32_t first_input = packed.in_place ? 0 : input.first;
     const auto for_each_window = [&](auto body) {
       for (size_t i = 0; i < frames.count; ++i) {

@@ -76,12 +76,69 @@ void pack_depthwise(const ConvInt8& step, std::span<const int8_t> weights, Packe
   }
 }
 
+// The weights as depthwise_dot_row takes them.
+void append_depthwise_bytes(std::span<const int8_t> weights, PackedConv& packed) {
+  const Window2d& w = packed.window;
+  const DepthwiseBytes& d = packed.depthwise_bytes;
+  const int64_t taps = int64_t{w.kernel_h} * w.kernel_w,
+                per_channel = int64_t{d.groups} * d.columns;
+  packed.bytes.assign(static_cast<size_t>(kernels::depthwise_width(w.channels) * per_channel * 4),
+                      0);
+  for (int32_t c = 0; c < w.channels; ++c) {
+    const kernels::DepthwiseLane lane = kernels::depthwise_lane(w.channels, c);
+    for (int32_t t = 0; t < taps; ++t) {
+      const int32_t ky = t / w.kernel_w, kx = t % w.kernel_w;
+      const int32_t row = w.kernel_h == 1 ? kx % 4 : ky;
+      const int32_t column = w.kernel_h == 1 ? kx / 4 : kx;
+      const int64_t tap = int64_t{row / 4} * d.columns + column;
+      const int64_t to = (lane.first * per_channel + tap * lane.width + lane.lane) * 4 + row % 4;
+      packed.bytes[static_cast<size_t>(to)] = weights[static_cast<size_t>(c * taps + t)];
+    }
+  }
+}
+
+// A depthwise convolution on bytes lays out the rows outside the image that its taps meet. Kernels
+// that reach far outside are left to the int16 form, which leaves such rows out.
+bool lays_out_little(const Window2d& w) {
+  constexpr int64_t kMostBytes = int64_t{1} << 28;
+  const int64_t rows =
+      int64_t{w.kernel_h - 1} * w.dilation_h + 1 + (kLeastRows - 1) * int64_t{w.stride_h};
+  return rows <= kMostBytes / (padded_width(w) * w.channels);
+}
+
+void pack_depthwise_bytes(std::span<const int8_t> weights, PackedConv& packed) {
+  const Window2d& w = packed.window;
+  DepthwiseBytes& d = packed.depthwise_bytes;
+  const bool is_row = w.kernel_h == 1;
+  d.groups = is_row ? 1 : (w.kernel_h + 3) / 4;
+  d.columns = is_row ? (w.kernel_w + 3) / 4 : w.kernel_w;
+  d.column_step = (is_row ? int64_t{4} : int64_t{1}) * w.dilation_w * w.channels;
+  append_depthwise_bytes(weights, packed);
+  // Rows past the kernel's last, whose weights are zeros, are that last one.
+  const int64_t row = packed.row_w * w.channels * w.dilation_h;
+  for (int32_t j = 0; j < 4 * d.groups; ++j) {
+    packed.offsets.push_back(static_cast<int32_t>(is_row ? int64_t{j} * w.dilation_w * w.channels
+                                                         : std::min(j, w.kernel_h - 1) * row));
+  }
+  // Rows outside the image are laid out as zero points, so every tap has its share in the bias.
+  const int64_t taps = int64_t{w.kernel_h} * w.kernel_w;
+  for (int64_t c = 0; c < w.channels; ++c) {
+    uint32_t sum = 0;
+    for (int64_t t = 0; t < taps; ++t) {
+      sum += static_cast<uint32_t>(weights[static_cast<size_t>(c * taps + t)]);
+    }
+    int32_t& bias = packed.bias[static_cast<size_t>(c)];
+    bias = static_cast<int32_t>(static_cast<uint32_t>(bias) -
+                                static_cast<uint32_t>(packed.zero_point) * sum);
+  }
+}
+
 // Bias and multiplier of `count` channels from `first`, filled up to whole blocks.
 void append_padded(const Plan& plan, const ConvInt8& step, int64_t first, int64_t count,
-                   PackedConv& packed) {
+                   int64_t block, PackedConv& packed) {
   const std::span<const int32_t> bias = constant_data<int32_t>(plan, step.bias);
   const std::span<const float> multiplier = constant_data<float>(plan, step.multiplier);
-  for (int64_t m = 0; m < rounded_up(count, kConvBlock); ++m) {
+  for (int64_t m = 0; m < rounded_up(count, block); ++m) {
     const size_t at = static_cast<size_t>(first + m);
     packed.bias.push_back(m < count ? bias[at] : 0);
     packed.multiplier.push_back(m < count ? multiplier[at] : 0.0f);
@@ -104,7 +161,7 @@ uint32_t weight_sum(const PackedConv& packed, int64_t lane, const Taps& rows) {
 void compensate(PackedConv& packed) {
   const Window2d& w = packed.window;
   packed.bias_of_row.assign(static_cast<size_t>(w.out_h), 0);
-  if (!packed.dot || packed.zero_point == 0) return;
+  if (!packed.dot || packed.depthwise || packed.zero_point == 0) return;
   const std::vector<int32_t> plain = std::move(packed.bias);
   packed.bias.clear();
   Taps before{-1, -1};
@@ -127,8 +184,17 @@ void compensate(PackedConv& packed) {
   }
 }
 
+// Whether the bytes that a run of `run` values in quads reads past its end belong to the input's
+// buffer at the end of it too: its size is filled up to kAlignmentBytes. Past it another thread may
+// be writing the step's result.
+bool reads_its_own(const Buffer& x, const PackedConv& packed, int64_t run) {
+  const int64_t bytes = buffer_bytes(x);
+  return bytes + 4 * packed.units - run <= rounded_up(bytes, kAlignmentBytes);
+}
+
 // What the input has to become, and whether it lies there already.
-void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, PackedConv& packed) {
+void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, int64_t run,
+                PackedConv& packed) {
   const Window2d& w = packed.window;
   const Buffer& x = plan.buffers[step.x.index()];
   packed.row_w = padded_width(w);
@@ -137,8 +203,8 @@ void plan_input(const Plan& plan, const ConvInt8& step, DotForm form, PackedConv
   packed.flip = is_signed == (form == DotForm::kSigned) ? 0 : 0x80;
   const int32_t moved = packed.flip == 0 ? 0 : is_signed ? 128 : -128;
   packed.zero_point = step.x_zero_point + moved;
-  packed.in_place =
-      packed.flip == 0 && x.place == Place::kArena && w.pad_left == 0 && packed.row_w <= w.in_w;
+  packed.in_place = !packed.depthwise && packed.flip == 0 && x.place == Place::kArena &&
+                    w.pad_left == 0 && packed.row_w <= w.in_w && reads_its_own(x, packed, run);
   if (packed.in_place) packed.row_w = w.in_w;
 }
 
@@ -149,9 +215,10 @@ void plan_strips(const ConvInt8& step, PackedConv& packed) {
   const int64_t input_row = packed.in_place ? 0 : packed.row_w * w.channels;
   const int64_t output_row = int64_t{w.out_w} * step.out_channels;
   packed.held = step.average.valid() || (step.pool && !packed.pair_pool);
+  const bool pads_rows = packed.depthwise && packed.dot;
   const auto tallest_input = [&](int64_t rows) {
-    return std::min<int64_t>(w.in_h,
-                             (rows - 1) * w.stride_h + int64_t{w.kernel_h - 1} * w.dilation_h + 1);
+    const int64_t reach = (rows - 1) * w.stride_h + int64_t{w.kernel_h - 1} * w.dilation_h + 1;
+    return pads_rows ? reach : std::min<int64_t>(w.in_h, reach);
   };
   const auto conv_rows = [&](int64_t rows) {
     if (step.average.valid()) return int64_t{w.out_h};
@@ -175,7 +242,9 @@ void plan_strips(const ConvInt8& step, PackedConv& packed) {
   const auto aligned = [](int64_t bytes) {
     return static_cast<size_t>(rounded_up(bytes, kAlignmentBytes));
   };
-  const int64_t slack = static_cast<int64_t>(kernels::kReadSlack);
+  // A depthwise row's columns in fours may reach three past its last one.
+  const int64_t slack = static_cast<int64_t>(kernels::kReadSlack) +
+                        (pads_rows ? int64_t{3} * w.dilation_w * w.channels : 0);
   if (!packed.in_place) {
     packed.input_bytes =
         aligned((tallest_input(conv_rows(rows)) * input_row + slack) * value_bytes);
@@ -183,9 +252,20 @@ void plan_strips(const ConvInt8& step, PackedConv& packed) {
   packed.held_bytes = packed.held ? aligned(packed.held_rows * output_row + slack) : 0;
 }
 
+void append_run_offsets(PackedConv& packed) {
+  const Window2d& w = packed.window;
+  for (int64_t ky = 0; ky < w.kernel_h; ++ky) {
+    for (int64_t kx = 0; kx < packed.runs_per_row; ++kx) {
+      packed.offsets.push_back(static_cast<int32_t>(
+          (ky * w.dilation_h * packed.row_w + kx * w.dilation_w) * w.channels));
+    }
+  }
+}
+
 }  // namespace
 
-PackedConv pack_conv(const Plan& plan, const ConvInt8& step, DotForm form) {
+PackedConv pack_conv(const Plan& plan, const ConvInt8& step, const kernels::KernelTable& kernels) {
+  const DotForm form = kernels.dot_form;
   PackedConv packed;
   packed.window = step.window;
   packed.rows_joined = rows_are_joined(step);
@@ -194,25 +274,24 @@ PackedConv pack_conv(const Plan& plan, const ConvInt8& step, DotForm form) {
   const int32_t in_per_group = w.channels / step.groups;
   const int32_t out_per_group = step.out_channels / step.groups;
   packed.depthwise = in_per_group == 1 && out_per_group == 1 && w.channels > 1;
-  packed.dot = !packed.depthwise && form != DotForm::kNone;
+  packed.dot = form != DotForm::kNone &&
+               (!packed.depthwise || (kernels.has_depthwise_dot && lays_out_little(w)));
   packed.pair_pool = !packed.depthwise && pools_pairs(plan, step);
-  plan_input(plan, step, form, packed);
   const bool folded = !packed.depthwise && step.groups == 1 && w.dilation_w == 1;
   const int64_t run = folded ? int64_t{w.kernel_w} * w.channels : in_per_group;
   packed.runs_per_row = folded ? 1 : w.kernel_w;
   packed.units = static_cast<int32_t>(packed.dot ? (run + 3) / 4 : (run + 1) / 2);
-  for (int64_t ky = 0; ky < w.kernel_h; ++ky) {
-    for (int64_t kx = 0; kx < packed.runs_per_row; ++kx) {
-      packed.offsets.push_back(static_cast<int32_t>(
-          (ky * w.dilation_h * packed.row_w + kx * w.dilation_w) * w.channels));
-    }
-  }
+  plan_input(plan, step, form, run, packed);
+  if (!packed.depthwise || !packed.dot) append_run_offsets(packed);
   packed.block_channels = packed.depthwise ? w.channels
                           : packed.dot     ? kernels::kDotBlocks * kConvBlock
                                            : kConvBlock;
-  if (packed.depthwise) {
+  if (packed.depthwise && packed.dot) {
+    append_padded(plan, step, 0, step.out_channels, kernels::depthwise_width(w.channels), packed);
+    pack_depthwise_bytes(weights, packed);
+  } else if (packed.depthwise) {
     pack_depthwise(step, weights, packed);
-    append_padded(plan, step, 0, step.out_channels, packed);
+    append_padded(plan, step, 0, step.out_channels, kConvBlock, packed);
   } else {
     for (int32_t group = 0; group < step.groups; ++group) {
       for (int32_t m = 0; m < out_per_group; m += kConvBlock) {
@@ -223,7 +302,7 @@ PackedConv pack_conv(const Plan& plan, const ConvInt8& step, DotForm form) {
         } else {
           pack_block(weights, first, count, run, packed, packed.weights);
         }
-        append_padded(plan, step, first, count, packed);
+        append_padded(plan, step, first, count, kConvBlock, packed);
       }
     }
   }

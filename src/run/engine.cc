@@ -192,7 +192,7 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
   for (const Step& step : plan.steps) {
     Prepared prepared;
     if (const ConvInt8* conv = std::get_if<ConvInt8>(&step.body)) {
-      PackedConv packed = pack_conv(plan, *conv, program->kernels->dot_form);
+      PackedConv packed = pack_conv(plan, *conv, *program->kernels);
       program->packed_bytes += packed_bytes_of(packed);
       prepared = std::move(packed);
     }

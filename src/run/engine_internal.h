@@ -13,12 +13,21 @@
 
 namespace graupel::run {
 
+// A depthwise convolution on bytes, as depthwise_dot_row takes it. A kernel of one row has its
+// columns as rows, in fours.
+struct DepthwiseBytes {
+  int32_t groups = 1;
+  int32_t columns = 1;
+  int64_t column_step = 1;
+};
+
 // One ConvInt8 as the kernels take it.
 struct PackedConv {
   Window2d window;
   bool rows_joined = false;  // rows follow one another as positions of one long row
   bool depthwise = false;
-  bool dot = false;                  // on bytes by dot_row, else on int16
+  bool dot = false;                  // on bytes by dot_row or depthwise_dot_row, else on int16
+  DepthwiseBytes depthwise_bytes;    // if depthwise and dot
   bool pair_pool = false;            // the fused pool is taken on neighbouring sums
   bool in_place = false;             // the input is read where it lies
   uint8_t flip = 0;                  // what turns an input byte into the dot product's type
@@ -29,7 +38,7 @@ struct PackedConv {
   int32_t units = 1;                 // pairs or quads of values in a run
   std::vector<int32_t> offsets;      // of the runs or taps, from the first kernel row
   std::vector<int16_t> weights;      // blocks of [runs][pairs][16][2], or [taps][channels]
-  std::vector<int8_t> bytes;         // blocks of [runs][quads][16][4]
+  std::vector<int8_t> bytes;         // blocks of [runs][quads][16][4], or DepthwiseBytes
   std::vector<int32_t> bias;         // [variants] blocks of 16, or channels rounded up to 16
   std::vector<int32_t> bias_of_row;  // per output row: where its variant starts
   std::vector<float> multiplier;     // blocks of 16, or channels rounded up to 16
@@ -96,7 +105,7 @@ struct StepPart {
 };
 
 // conv_pack.cc
-PackedConv pack_conv(const Plan& plan, const ConvInt8& step, kernels::DotForm form);
+PackedConv pack_conv(const Plan& plan, const ConvInt8& step, const kernels::KernelTable& kernels);
 size_t packed_bytes_of(const PackedConv& packed);
 size_t conv_scratch_bytes(const PackedConv& packed, const ConvInt8& step);
 size_t pool_scratch_bytes(const Window2d& window);

@@ -121,6 +121,11 @@ void execute(const Frame& frame, const Quantize& step) {
   const bool normalize = step.mean.valid();
   const double* mean = normalize ? frame.read<double>(step.mean) : nullptr;
   const double* deviation = normalize ? frame.read<double>(step.deviation) : nullptr;
+  if (step.inner == 1 && !normalize) {  // either order is one row
+    frame.program.kernels->quantize_row({x, static_cast<size_t>(step.channels), false, 0.0, 1.0,
+                                         step.scale, byte_range(step.requantize), y, 1});
+    return;
+  }
   if (step.order == ByteOrder::kChannelsLast) {
     frame.program.kernels->quantize_image({x, step.channels, static_cast<size_t>(step.inner), mean,
                                            deviation, step.scale, byte_range(step.requantize), y});
@@ -138,6 +143,11 @@ void execute(const Frame& frame, const Dequantize& step) {
   const uint8_t* x = frame.read<uint8_t>(step.x);
   float* y = frame.write<float>(step.y);
   const bool last = step.order == ByteOrder::kChannelsLast;
+  if (step.inner == 1) {
+    frame.program.kernels->dequantize_row({x, byte_type(frame.buffer(step.x)), 1, step.zero_point,
+                                           step.scale, y, static_cast<size_t>(step.channels)});
+    return;
+  }
   for (int64_t c = 0; c < step.channels; ++c) {
     frame.program.kernels->dequantize_row({last ? x + c : x + c * step.inner,
                                            byte_type(frame.buffer(step.x)),

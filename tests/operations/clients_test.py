@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Clients from outside this project: NVIDIA's tritonclient[http], and schemathesis against /openapi.yaml.
 
-Needs both packages from PyPI; GRAUPEL_TEST_PYTHON names the Python that has them.
+Both come from PyPI; tools/python-tools makes the environment that ctest runs this in.
 """
 import importlib.util
 import json
@@ -14,8 +14,7 @@ import harness
 
 for package in ("numpy", "tritonclient", "geventhttpclient", "schemathesis"):
     if importlib.util.find_spec(package) is None:
-        print(f"SKIPPED: {sys.executable} has no {package}; a virtual environment with numpy, "
-              "tritonclient[http] and schemathesis, named by -DGRAUPEL_TEST_PYTHON, has")
+        print(f"SKIPPED: {sys.executable} has no {package}; make setup-tests installs it")
         sys.exit(harness.SKIPPED)
 
 import numpy as np  # noqa: E402

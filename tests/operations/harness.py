@@ -66,7 +66,7 @@ class Served:
             try:
                 self.port = json.loads(text)["port"]
                 break
-            except ValueError:
+            except (KeyError, ValueError):  # no port in what it says: an error, on its way out
                 if not line:
                     raise AssertionError(f"the server did not start: {text}{self.log()}") from None
 

@@ -3,7 +3,7 @@
 #   cmake -DNM=nm "-DOBJECTS=a.o;b.o" -P weak_symbols.cmake
 set(checked 0)
 foreach(object ${OBJECTS})
-  if(NOT object MATCHES "/(avx2|avx512vnni|avx512vnni_quantize|avxvnni|neon|neondot|sse41|scalar)\\.cc\\.o$")
+  if(NOT object MATCHES "/(avx2|avx512vnni|avx512vnni_depthwise|avx512vnni_quantize|avxvnni|neon|neondot|sse41|scalar)\\.cc\\.o$")
     continue()
   endif()
   execute_process(COMMAND ${NM} --defined-only ${object} OUTPUT_VARIABLE symbols
