@@ -39,10 +39,13 @@ test: build ## every test, in the release build
 SANITIZED := base data bundle kernels decide run npu hef hailo serve ir onnx train calibrate compile
 # All but device_map, which has not been run under sanitizers yet.
 SANITIZED_FUZZERS := alls bundle csv decide encodings eval har hef ir_text lift_qdq network npy npz onnx_reader plan recording serve_dispatch serve_request serve_session simplify target train_config
+# Tests of `quantize` that take minutes there: whole networks at every level.
+SLOW_QUANTIZE := *HigherLevels*:Learn.*:Finetune.*:Generality.*:Quantize.Shipped*:Automatic.*:*OurExports*:Precision.ANamed*:Quantize.IntegersAre*:Compression.*:Given.*
 asan: setup ## these rooms' tests and fuzz corpora under Address- and UBSanitizer
 	@cmake --preset asan >/dev/null
-	@cmake --build --preset asan --parallel $(JOBS) --target $(SANITIZED_FUZZERS:%=%_fuzz) $(SANITIZED:%=%_test)
+	@cmake --build --preset asan --parallel $(JOBS) --target $(SANITIZED_FUZZERS:%=%_fuzz) $(SANITIZED:%=%_test) quantize_test
 	@for room in $(SANITIZED); do build/asan/src/$${room}_test --gtest_brief=1 || exit 1; done
+	@build/asan/src/quantize_test --gtest_brief=1 --gtest_filter='-$(SLOW_QUANTIZE)'
 	@for name in $(SANITIZED_FUZZERS); do echo "fuzz corpus $$name"; \
 	  build/asan/fuzz/$${name}_fuzz fuzz/corpus/$$name || exit 1; done
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.h"
 #include "graupel.h"
 #include "run/answers.h"
 #include "run/load.h"
@@ -25,6 +26,7 @@ struct graupel_engine {
   };
   run::Engine engine;
   std::shared_ptr<const Names> names;
+  size_t answered = 1;  // windows of the last run
 };
 
 namespace {
@@ -62,11 +64,11 @@ const run::Buffer* output_of(const graupel_engine* engine, size_t index) {
   return index < plan.outputs.size() ? &plan.buffers[plan.outputs[index].buffer.index()] : nullptr;
 }
 
-int64_t fsq_code_of(const graupel_engine* engine) {
+int64_t fsq_code_of(const graupel_engine* engine, size_t window) {
   const run::Plan& plan = run::plan_of(engine->engine);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     if (plan.outputs[i].role != run::Role::kFsqCode) continue;
-    const std::span<const std::byte> bytes = run::output_bytes(engine->engine, i);
+    const std::span<const std::byte> bytes = run::output_bytes(engine->engine, i, window);
     int64_t code = -1;
     if (bytes.size() == sizeof code) std::memcpy(&code, bytes.data(), sizeof code);
     return code;
@@ -103,13 +105,29 @@ graupel_status graupel_open(const char* path, const char* isa, graupel_engine** 
 }
 
 graupel_status graupel_clone(const graupel_engine* engine, graupel_engine** copy) {
+  return graupel_clone_for(engine, graupel_batch(engine), graupel_threads(engine), copy);
+}
+
+graupel_status graupel_clone_for(const graupel_engine* engine, size_t batch, size_t threads,
+                                 graupel_engine** copy) {
   if (copy == nullptr) return GRAUPEL_INVALID_INPUT;
   *copy = nullptr;
   if (engine == nullptr) return GRAUPEL_INVALID_INPUT;
-  graupel::Result<run::Engine> made = run::clone(engine->engine);
+  if (threads == 0) threads = std::min(graupel::available_cores(), run::kMostThreads);
+  graupel::Result<run::Engine> made = run::clone(engine->engine, batch, threads);
   if (!made.ok()) return status_of(made.error().code);
   *copy = new (std::nothrow) graupel_engine{*std::move(made), engine->names};
   return *copy != nullptr ? GRAUPEL_OK : GRAUPEL_DEVICE;
+}
+
+size_t graupel_batch(const graupel_engine* engine) {
+  return engine == nullptr ? 0 : engine->engine.batch;
+}
+size_t graupel_threads(const graupel_engine* engine) {
+  return engine == nullptr ? 0 : run::threads_of(engine->engine);
+}
+size_t graupel_usual_batch(const graupel_engine* engine) {
+  return engine == nullptr ? 0 : run::usual_batch(engine->engine);
 }
 
 void graupel_close(graupel_engine* engine) { delete engine; }
@@ -132,20 +150,32 @@ const int64_t* graupel_input_shape(const graupel_engine* engine) {
 }
 
 graupel_status graupel_run(graupel_engine* engine, const float* window, size_t count) {
-  if (engine == nullptr || window == nullptr || count != graupel_input_size(engine)) {
-    return GRAUPEL_INVALID_INPUT;
-  }
-  const graupel::Result<void> done = run::run(engine->engine, {window, count});
-  return done.ok() ? GRAUPEL_OK : status_of(done.error().code);
+  return graupel_run_batch(engine, window, count, 1);
+}
+
+graupel_status graupel_run_batch(graupel_engine* engine, const float* values, size_t count,
+                                 size_t windows) {
+  if (engine == nullptr || values == nullptr) return GRAUPEL_INVALID_INPUT;
+  const graupel::Result<void> done = run::run_batch(engine->engine, {values, count}, windows);
+  if (!done.ok()) return status_of(done.error().code);
+  engine->answered = windows;
+  return GRAUPEL_OK;
 }
 
 graupel_status graupel_get_answer(const graupel_engine* engine, graupel_answer* answer) {
-  if (engine == nullptr || answer == nullptr || answer->size < sizeof(graupel_answer)) {
+  return graupel_get_batch_answer(engine, 0, answer);
+}
+
+graupel_status graupel_get_batch_answer(const graupel_engine* engine, size_t window,
+                                        graupel_answer* answer) {
+  if (engine == nullptr || window >= engine->answered || answer == nullptr ||
+      answer->size < sizeof(graupel_answer)) {
     return GRAUPEL_INVALID_INPUT;
   }
   const graupel::Result<size_t> output = run::logits_output(run::plan_of(engine->engine));
   if (!output.ok()) return status_of(output.error().code);
-  const auto* logits = static_cast<const float*>(graupel_output_data(engine, *output));
+  const auto* logits =
+      static_cast<const float*>(graupel_batch_output_data(engine, *output, window));
   const size_t count = graupel_output_size(engine, *output);
   if (count == 0) return GRAUPEL_UNSUPPORTED;
   const size_t best = static_cast<size_t>(std::max_element(logits, logits + count) - logits);
@@ -157,7 +187,7 @@ graupel_status graupel_get_answer(const graupel_engine* engine, graupel_answer* 
   const char* label = graupel_label(engine, best);
   answer->label = label != nullptr ? label : "";
   answer->probability = 1.0 / sum;
-  answer->fsq_code = fsq_code_of(engine);
+  answer->fsq_code = fsq_code_of(engine, window);
   return GRAUPEL_OK;
 }
 
@@ -194,6 +224,9 @@ size_t graupel_output_size(const graupel_engine* engine, size_t index) {
   return buffer == nullptr ? 0 : static_cast<size_t>(run::buffer_elements(*buffer));
 }
 const void* graupel_output_data(const graupel_engine* engine, size_t index) {
-  if (output_of(engine, index) == nullptr) return nullptr;
-  return run::output_bytes(engine->engine, index).data();
+  return graupel_batch_output_data(engine, index, 0);
+}
+const void* graupel_batch_output_data(const graupel_engine* engine, size_t index, size_t window) {
+  if (output_of(engine, index) == nullptr || window >= engine->answered) return nullptr;
+  return run::output_bytes(engine->engine, index, window).data();
 }

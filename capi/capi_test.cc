@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bundle/bundle.h"
@@ -93,6 +94,61 @@ TEST_F(Capi, ClonesRunOnThreadsOfTheirOwn) {
   graupel_close(engine);
 }
 
+TEST_F(Capi, ABatchGivesTheAnswersOfOneWindowAtATime) {
+  graupel_engine* engine = open();
+  graupel_engine* many = nullptr;
+  ASSERT_EQ(graupel_clone_for(engine, 3, 2, &many), GRAUPEL_OK);
+  EXPECT_EQ(graupel_batch(engine), 1u);
+  EXPECT_EQ(graupel_batch(many), 3u);
+  EXPECT_EQ(graupel_threads(many), 1u);  // no step of it is worth a second thread
+  EXPECT_GE(graupel_usual_batch(engine), 1u);
+  EXPECT_LE(graupel_usual_batch(engine), 64u);
+  std::vector<float> windows;
+  for (int w = 0; w < 3; ++w) {
+    for (const float value : window)
+      windows.push_back(value * (1.0f - 0.7f * static_cast<float>(w)));
+  }
+  ASSERT_EQ(graupel_run_batch(many, windows.data(), windows.size(), 3), GRAUPEL_OK);
+  for (size_t w = 0; w < 3; ++w) {
+    ASSERT_EQ(graupel_run(engine, windows.data() + w * 144, 144), GRAUPEL_OK);
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(std::memcmp(graupel_batch_output_data(many, i, w), graupel_output_data(engine, i),
+                            5 * sizeof(float)),
+                0);
+    }
+    graupel_answer one{}, of_batch{};
+    one.size = of_batch.size = sizeof one;
+    ASSERT_EQ(graupel_get_answer(engine, &one), GRAUPEL_OK);
+    ASSERT_EQ(graupel_get_batch_answer(many, w, &of_batch), GRAUPEL_OK);
+    EXPECT_EQ(of_batch.class_index, one.class_index);
+    EXPECT_EQ(of_batch.probability, one.probability);
+    EXPECT_EQ(of_batch.fsq_code, one.fsq_code);
+    EXPECT_STREQ(of_batch.label, one.label);
+  }
+  // Fewer than a batch: what the last run did not have is gone.
+  ASSERT_EQ(graupel_run_batch(many, windows.data(), 2 * 144, 2), GRAUPEL_OK);
+  EXPECT_NE(graupel_batch_output_data(many, 0, 1), nullptr);
+  EXPECT_EQ(graupel_batch_output_data(many, 0, 2), nullptr);
+  graupel_answer answer{};
+  answer.size = sizeof answer;
+  EXPECT_EQ(graupel_get_batch_answer(many, 2, &answer), GRAUPEL_INVALID_INPUT);
+  EXPECT_EQ(graupel_run_batch(many, windows.data(), 4 * 144, 4), GRAUPEL_INVALID_INPUT);
+  EXPECT_EQ(graupel_run_batch(many, windows.data(), 0, 0), GRAUPEL_INVALID_INPUT);
+  EXPECT_EQ(graupel_run_batch(many, windows.data(), 144, 2), GRAUPEL_INVALID_INPUT);
+  graupel_engine* copy = nullptr;
+  ASSERT_EQ(graupel_clone(many, &copy), GRAUPEL_OK);
+  EXPECT_EQ(graupel_batch(copy), 3u);
+  graupel_close(copy);
+  for (const auto& [batch, threads] : {std::pair<size_t, size_t>{0, 1}, {65, 1}, {1, 65}}) {
+    EXPECT_EQ(graupel_clone_for(engine, batch, threads, &copy), GRAUPEL_INVALID_INPUT);
+    EXPECT_EQ(copy, nullptr);
+  }
+  ASSERT_EQ(graupel_clone_for(engine, 64, 0, &copy), GRAUPEL_OK);
+  graupel_close(copy);
+  graupel_close(many);
+  graupel_close(engine);
+}
+
 TEST_F(Capi, SaysWhatIsWrong) {
   graupel_engine* engine = nullptr;
   EXPECT_EQ(graupel_open("/nowhere", nullptr, &engine, error, sizeof error), GRAUPEL_IO);
@@ -118,14 +174,19 @@ TEST_F(Capi, TheExampleInCPrintsAnAnswer) {
   const std::string input = path + ".f32";
   std::FILE* file = std::fopen(input.c_str(), "wb");
   ASSERT_NE(file, nullptr);
-  ASSERT_EQ(std::fwrite(window.data(), sizeof(float), window.size(), file), window.size());
+  constexpr int kWindows = 9;  // more than a batch
+  for (int w = 0; w < kWindows; ++w) {
+    ASSERT_EQ(std::fwrite(window.data(), sizeof(float), window.size(), file), window.size());
+  }
   ASSERT_EQ(std::fclose(file), 0);
   const std::string command = std::string(GRAUPEL_C_EXAMPLE) + " " + path + " < " + input;
   std::FILE* pipe = popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   char line[200] = "";
-  ASSERT_NE(std::fgets(line, sizeof line, pipe), nullptr);
+  std::vector<std::string> lines;
+  while (std::fgets(line, sizeof line, pipe) != nullptr) lines.emplace_back(line);
   EXPECT_EQ(pclose(pipe), 0);
+  ASSERT_EQ(lines.size(), static_cast<size_t>(kWindows));
   graupel_engine* engine = open();
   graupel_run(engine, window.data(), window.size());
   graupel_answer answer{};
@@ -133,8 +194,12 @@ TEST_F(Capi, TheExampleInCPrintsAnAnswer) {
   graupel_get_answer(engine, &answer);
   const std::string expected =
       "class " + std::to_string(answer.class_index) + " " + answer.label + ", probability";
-  EXPECT_EQ(std::string(line).rfind(expected, 0), 0u) << line;
+  for (const std::string& each : lines) EXPECT_EQ(each.rfind(expected, 0), 0u) << each;
   graupel_close(engine);
+  // A window cut short.
+  const std::string cut =
+      "head -c 1000 " + input + " | " + GRAUPEL_C_EXAMPLE + " " + path + " >/dev/null 2>&1";
+  EXPECT_EQ(WEXITSTATUS(std::system(cut.c_str())), 2);
   const int status =
       std::system((std::string(GRAUPEL_C_EXAMPLE) + " /nowhere 2>/dev/null").c_str());
   EXPECT_EQ(WEXITSTATUS(status), 2);

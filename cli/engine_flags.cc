@@ -1,7 +1,12 @@
 // --engine, and what is said about the engine afterwards. See engine_flags.h. Test: tests/device.
 #include "cli/engine_flags.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
+
+#include "base/parallel.h"
 
 namespace graupel::cli {
 
@@ -28,6 +33,18 @@ void add_engine_flags(CLI::App& verb, EngineFlags& flags) {
       ->check(CLI::Range(0, 1000))
       ->capture_default_str()
       ->group(group);
+}
+
+CLI::Option* add_threads_flag(CLI::App& verb, size_t& threads, const std::string& text) {
+  const auto check = [](const std::string& value) {
+    const size_t cores = std::min(available_cores(), run::kMostThreads);
+    size_t count = 0;
+    if (CLI::detail::lexical_cast(value, count) && count >= 1 && count <= cores) {
+      return std::string();
+    }
+    return fmt::format("is {}, expected 1 to {}, the cores this process may use", value, cores);
+  };
+  return verb.add_option("--threads", threads, text)->check(CLI::Validator(check, "1 to cores"));
 }
 
 npu::EngineOptions engine_options(const EngineFlags& flags) {

@@ -9,7 +9,11 @@ namespace graupel::cli {
 struct EngineFlags {
   std::string engine = "auto";
   npu::EngineOptions options;
+  size_t threads = 0;  // of the CPU's engine where a verb has --threads; 0: every core
 };
+// --threads, 1 to the cores this process may use.
+CLI::Option* add_threads_flag(CLI::App& verb, size_t& threads, const std::string& text);
+
 void add_engine_flags(CLI::App& verb, EngineFlags& flags);
 npu::EngineOptions engine_options(const EngineFlags& flags);
 

@@ -6,6 +6,14 @@
 
 namespace graupel::cli {
 
+void add_batch_flags(CLI::App& verb, run::ProfileOptions& options) {
+  verb.add_option("--batch", options.batch, "windows at a time, as one run")
+      ->check(CLI::Range(size_t{1}, run::kMostBatch))
+      ->capture_default_str();
+  add_threads_flag(verb, options.threads, "threads that share the large steps of a run")
+      ->capture_default_str();
+}
+
 Result<void> profile_with_device(const Globals& globals, const std::string& bundle,
                                  const Tensor& windows, const run::ProfileOptions& options,
                                  const EngineFlags& flags, deploy::Profiled& profiled, Json& json,

@@ -5,6 +5,9 @@
 
 namespace graupel::cli {
 
+// --batch and --threads of the CPU's engine.
+void add_batch_flags(CLI::App& verb, run::ProfileOptions& options);
+
 // If the engine asked for has a device: times it, says so in `json` and `text`, and judges the bars
 // by it if it answered every window.
 Result<void> profile_with_device(const Globals& globals, const std::string& bundle,

@@ -63,6 +63,7 @@ void add_profile(CLI::App& app, Globals& globals) {
   verb->add_option("--runs", flags->options.runs, "timed runs")
       ->check(CLI::Range(size_t{1}, size_t{1000000}))
       ->capture_default_str();
+  add_batch_flags(*verb, flags->options);
   verb->add_option("--bar", flags->bars, "set a bar: ID=LIMIT (repeatable)");
   add_engine_flags(*verb, flags->engine);
   verb->add_option("--estimate", flags->estimate, "what to expect of this device; nothing is run")

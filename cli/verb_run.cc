@@ -28,7 +28,8 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(const std::vector<int64_t> recordings, deploy::groups_of(flags.groups, set));
   TRY_ASSIGN(const npu::Started started,
              start_engine(globals, flags.input, loaded.engine, flags.engine));
-  TRY_ASSIGN(const npu::Batch batch, npu::answer_windows(started, loaded.engine, set.windows));
+  TRY_ASSIGN(const npu::Batch batch,
+             npu::answer_windows(started, loaded.engine, set.windows, flags.engine.threads));
   show_engine(globals, started);
   run::AnswerContext context = {
       loaded.labels, loaded.decider ? &*loaded.decider : nullptr, flags.group, {}, batch.sources};
@@ -41,11 +42,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   } else {
     const bool to_file = !flags.output.empty();
     // With --json stdout is one JSON document; a file is what --format says.
-    const std::string format = globals.json && !to_file ? "json" : flags.format;
-    const std::string engine =
-        fmt::format("cpu/{}", kernels::to_string(run::isa_of(loaded.engine)));
-    TRY_ASSIGN(const std::string text,
-               run::format_any(plan, batch.outputs, context, engine, run::output_format(format)));
+    const auto form = run::output_format(globals.json && !to_file ? "json" : flags.format);
+    const std::string engine = run::engine_name(loaded.engine);
+    TRY_ASSIGN(const std::string text, run::format_any(plan, batch.outputs, context, engine, form));
     if (!to_file && (globals.json || !globals.quiet)) fmt::print("{}", text);
     if (!to_file) return kDone;
     TRY(write_file_atomic(flags.output, text));
@@ -74,6 +73,7 @@ void add_run(CLI::App& app, Globals& globals) {
   verb->add_option("--groups", flags->groups, "file: each window's recording")->needs(sequence);
   verb->add_option("--hop", flags->hop_samples, "samples between windows")->needs(sequence);
   verb->add_option("-o,--output", flags->output, "file (or prefix for npy); default stdout");
+  add_threads_flag(*verb, flags->engine.threads, "cores of the CPU's engine; without it all");
   add_engine_flags(*verb, flags->engine);
 }
 

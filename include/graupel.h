@@ -3,7 +3,7 @@
  * The engine is opaque. Structures only ever grow at their end and carry their size, so that a
  * program built against this header keeps working with a later library of the same major ABI
  * version (GRAUPEL_ABI). Nothing here prints, exits or throws. A loaded network is shared and never
- * written: give each thread a clone. graupel_run allocates nothing.
+ * written: give each thread a clone. graupel_run and graupel_run_batch allocate nothing.
  * Link with -lgraupel. Example: examples/c/classify.c. */
 #ifndef GRAUPEL_H
 #define GRAUPEL_H
@@ -78,6 +78,29 @@ GRAUPEL_API const int64_t* graupel_input_shape(const graupel_engine* engine);
 GRAUPEL_API graupel_status graupel_run(graupel_engine* engine, const float* window, size_t count);
 /* What the last run answered. GRAUPEL_UNSUPPORTED if the network does not classify. */
 GRAUPEL_API graupel_status graupel_get_answer(const graupel_engine* engine, graupel_answer* answer);
+
+/* Several windows at a time, and several threads for one run. Both need memory that is taken
+ * before: a clone of the same network for up to `batch` windows (1 to 64) and `threads` threads (1
+ * to 64, or 0 for every core this process may use). Threads share the large steps of a run; a
+ * network without one keeps one thread, which graupel_threads then says. With more than one thread,
+ * runs wait for each other's parts; with one, nothing waits. */
+GRAUPEL_API graupel_status graupel_clone_for(const graupel_engine* engine, size_t batch,
+                                             size_t threads, graupel_engine** copy);
+GRAUPEL_API size_t graupel_batch(const graupel_engine* engine);   /* windows of a run at most */
+GRAUPEL_API size_t graupel_threads(const graupel_engine* engine); /* of a run */
+/* How many windows are best run together on this processor; more only take memory. */
+GRAUPEL_API size_t graupel_usual_batch(const graupel_engine* engine);
+
+/* `windows` windows, one behind the other, 1 to graupel_batch: `count` values, which has to be
+ * windows * graupel_input_size. The answers are the bytes of one window at a time. Functions
+ * without a window's index then answer for the first. */
+GRAUPEL_API graupel_status graupel_run_batch(graupel_engine* engine, const float* values,
+                                             size_t count, size_t windows);
+/* GRAUPEL_INVALID_INPUT or NULL for a window that the last run did not have. */
+GRAUPEL_API graupel_status graupel_get_batch_answer(const graupel_engine* engine, size_t window,
+                                                    graupel_answer* answer);
+GRAUPEL_API const void* graupel_batch_output_data(const graupel_engine* engine, size_t index,
+                                                  size_t window);
 
 GRAUPEL_API size_t graupel_class_count(const graupel_engine* engine); /* labels in the bundle */
 GRAUPEL_API const char* graupel_label(const graupel_engine* engine,

@@ -173,19 +173,35 @@ struct Extent {
   BufferId output;
 };
 
+// Whether a step prepares the window as `normalization` may ask for: mean, z-score, clip.
+bool prepares(const run::Step& step) {
+  const run::Unary* unary = std::get_if<run::Unary>(&step.body);
+  return std::holds_alternative<run::RemoveMean>(step.body) ||
+         std::holds_alternative<run::Normalize>(step.body) ||
+         (unary != nullptr && unary->op == run::UnaryOp::kClip);
+}
+
+// The steps in front of the Quantize prepare the plan's input, one behind the other.
+Result<size_t> quantize_of(const Plan& plan) {
+  BufferId from = plan.inputs.empty() ? BufferId() : plan.inputs[0].buffer;
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const run::StepBuffers used = run::step_buffers(plan.steps[i].body);
+    const bool quantizes = std::holds_alternative<run::Quantize>(plan.steps[i].body);
+    if ((!quantizes && !prepares(plan.steps[i])) || used.reads[0] != from) {
+      return unsupported(
+          plan.steps[i].node,
+          "comes before the quantisation; only a window's mean, z-score and clip can "
+          "be emitted as C");
+    }
+    if (quantizes) return i;
+    from = used.write;
+  }
+  return unsupported("plan", "has no quantised input; only INT8 networks can be emitted as C");
+}
+
 Result<Extent> extent_of(const Plan& plan) {
   Extent extent;
-  while (extent.first < plan.steps.size() &&
-         !std::holds_alternative<run::Quantize>(plan.steps[extent.first].body)) {
-    ++extent.first;
-  }
-  if (extent.first > 0 && extent.first < plan.steps.size()) {
-    return unsupported(plan.steps[0].node,
-                       "comes before the quantisation; only a z-score can be emitted as C");
-  }
-  if (extent.first == plan.steps.size()) {
-    return unsupported("plan", "has no quantised input; only INT8 networks can be emitted as C");
-  }
+  TRY_ASSIGN(extent.first, quantize_of(plan));
   for (size_t i = extent.first; i < plan.steps.size(); ++i) {
     const BufferId y = run::step_buffers(plan.steps[i].body).write;
     if (is_byte(plan.buffers[y.index()])) {
@@ -259,7 +275,7 @@ std::string header_of(const Plan& plan, const Extent& extent, const std::string&
   for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return fmt::format(
       "/* {0}: an INT8 network as C99, written by graupel. Compile {0}.c beside it.\n"
-      " * No library, no allocation; state is one static arena, so one call at a time.\n"
+      " * No library, no allocation; state is static, so one call at a time.\n"
       " * Input {1}, {2}, {3}; output {4}, {5}, {6}.\n"
       " * Define GRAUPEL_PLAIN_C to keep SSE2 and NEON out; the answers are the same bytes.\n{7} "
       "*/\n"
@@ -284,21 +300,50 @@ std::string header_of(const Plan& plan, const Extent& extent, const std::string&
           ? fmt::format("#define {0}_OUTPUT_SCALE {1:a}f\n#define {0}_OUTPUT_ZERO_POINT {2}\n",
                         upper, scale.scale, scale.zero_point)
           : "",
-      quantize.mean.valid() ? ", z-score included" : "",
+      quantize.mean.valid() || extent.first > 0 ? ", its preparation (mean, z-score, clip) included"
+                                                : "",
       scale.known ? fmt::format("/* The output's bytes to floats, row-major. */\n"
                                 "void {}_dequantize(const int8_t *output, float *values);\n",
                                 name)
                   : "");
 }
 
-std::string quantize_function(Emitter& e, const run::Quantize& q, const std::string& name) {
+// The call that prepares the window `from` in place or into `prepared`.
+std::string preparation(Emitter& e, const run::Step& step, const char* from) {
+  if (const auto* mean = std::get_if<run::RemoveMean>(&step.body)) {
+    e.parts.insert(kRemoveMeanPart);
+    return fmt::format("  remove_mean({}, {}, {}, {}, {}, prepared);\n", from,
+                       e.constant(mean->centred), mean->channels, mean->rows, mean->samples);
+  }
+  if (const auto* score = std::get_if<run::Normalize>(&step.body)) {
+    e.parts.insert(kNormalizePart);
+    return fmt::format("  normalize({}, {}, {}, {}, {}, prepared);\n", from,
+                       e.constant(score->mean), e.constant(score->deviation), score->channels,
+                       score->inner);
+  }
+  const auto& clip = std::get<run::Unary>(step.body);
+  e.parts.insert(kClipPart);
+  return fmt::format("  clip({}, {:a}f, {:a}f, {}, prepared);\n", from, clip.a, clip.b,
+                     run::buffer_elements(e.buffer(clip.y)));
+}
+
+std::string quantize_function(Emitter& e, const Extent& extent, const std::string& name) {
+  const auto& q = std::get<run::Quantize>(e.plan.steps[extent.first].body);
   e.parts.insert(kQuantizePart);
   const bool normalize = q.mean.valid();
+  std::string body = fmt::format("  static const range_t r = {};\n", Emitter::range(q.requantize));
+  if (extent.first > 0) {
+    body += fmt::format("  static float prepared[{}];\n", run::buffer_elements(e.buffer(q.x)));
+  }
+  const char* from = "window";
+  for (size_t i = 0; i < extent.first; ++i) {
+    body += preparation(e, e.plan.steps[i], from);
+    from = "prepared";
+  }
   return fmt::format(
-      "void {}_quantize(const float *window, int8_t *input) {{\n"
-      "  static const range_t r = {};\n"
-      "  quantize(window, {}, {}, {}, {}, {}, {:a}f, r, (uint8_t *)input);\n}}\n",
-      name, Emitter::range(q.requantize), normalize ? e.constant(q.mean) : "NULL",
+      "void {}_quantize(const float *window, int8_t *input) {{\n{}"
+      "  quantize({}, {}, {}, {}, {}, {}, {:a}f, r, (uint8_t *)input);\n}}\n",
+      name, body, from, normalize ? e.constant(q.mean) : "NULL",
       normalize ? e.constant(q.deviation) : "NULL", q.channels, q.inner,
       q.order == run::ByteOrder::kChannelsLast ? 1 : 0, q.scale);
 }
@@ -344,7 +389,7 @@ Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
       "status;\n}}\n\n",
       name, e.buffer(quantize.y).offset, run::buffer_bytes(e.buffer(quantize.y)),
       e.buffer(extent.output).offset, run::buffer_bytes(e.buffer(extent.output)));
-  std::string functions = infer + quantize_function(e, quantize, name);
+  std::string functions = infer + quantize_function(e, extent, name);
   const OutputScale scale = output_scale(plan, extent);
   if (scale.known) functions += dequantize_function(e, extent, scale, name);
   CSource out;
@@ -357,7 +402,8 @@ Result<CSource> emit_c(const Plan& plan, const std::string& raw_name) {
   for (const std::string_view part :
        {kValuePart, kWindowPart, kImagePart, kConvPart, kConvWholePart, kConvPoolPart,
         kConvAveragePart, kMaxPoolPart, kAveragePoolPart, kLookupPart, kBinaryPart, kMovePart,
-        kMoveRunsPart, kQuantizePart, kDequantizePart}) {
+        kMoveRunsPart, kRemoveMeanPart, kNormalizePart, kClipPart, kQuantizePart,
+        kDequantizePart}) {
     if (e.parts.contains(part)) out.source += part;
   }
   uint64_t arena = 1;

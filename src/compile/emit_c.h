@@ -21,8 +21,9 @@ struct CSource {
 
 // `name` becomes the prefix of everything public; characters that C does not take become '_'.
 //   int NAME_infer(const int8_t* input, int8_t* output)      the INT8 network, bytes to bytes
-//   void NAME_quantize(const float* window, int8_t* input)   the plan's first step, with its
-//   z-score void NAME_dequantize(const int8_t* output, float* values)
+//   void NAME_quantize(const float* window, int8_t* input)   the plan's first steps: mean of the
+//                                                            window, z-score, clip, quantisation
+//   void NAME_dequantize(const int8_t* output, float* values)
 // Input and output bytes are channels-last where the plan's are; the header gives sizes, scales and
 // zero points. What the host part does behind the output is named in the header, not emitted.
 // Error kUnsupported, naming the step, unless the plan quantises one input, works on bytes only,

@@ -354,6 +354,59 @@ static void move_runs(const uint8_t *x, const int32_t *table, int32_t count, uin
 }
 )c";
 
+inline constexpr std::string_view kRemoveMeanPart = R"c(
+/* Takes the mean off the rows of the channels that are marked. */
+static void remove_mean(const float *x, const uint8_t *centred, int32_t channels, int32_t rows,
+                        int32_t samples, float *y) {
+  ptrdiff_t n = 0;
+  int32_t c;
+  int32_t row;
+  int32_t i;
+  for (c = 0; c < channels; ++c) {
+    for (row = 0; row < rows; ++row) {
+      double mean = 0.0;
+      if (centred[c] != 0u) {
+        for (i = 0; i < samples; ++i) {
+          mean += (double)x[n + i];
+        }
+        mean /= (double)samples;
+      }
+      for (i = 0; i < samples; ++i) {
+        const double rest = (double)x[n + i] - mean;
+        y[n + i] = (centred[c] != 0u) ? (float)rest : x[n + i];
+      }
+      n += samples;
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kNormalizePart = R"c(
+static void normalize(const float *x, const double *mean, const double *deviation,
+                      int32_t channels, int32_t inner, float *y) {
+  int32_t c;
+  int32_t i;
+  for (c = 0; c < channels; ++c) {
+    for (i = 0; i < inner; ++i) {
+      const ptrdiff_t n = ((ptrdiff_t)c * inner) + i;
+      const double score = ((double)x[n] - mean[c]) / deviation[c];
+      y[n] = (float)score;
+    }
+  }
+}
+)c";
+
+inline constexpr std::string_view kClipPart = R"c(
+static void clip(const float *x, float low, float high, int32_t count, float *y) {
+  int32_t i;
+  for (i = 0; i < count; ++i) {
+    const float v = x[i];
+    const float above = (v < low) ? low : v;
+    y[i] = (above > high) ? high : above;
+  }
+}
+)c";
+
 inline constexpr std::string_view kQuantizePart = R"c(
 /* y = byte of v / scale, v = x or its z-score in double; y channels-last if `last`. */
 static void quantize(const float *x, const double *mean, const double *deviation, int32_t channels,

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <sstream>
 
 #include "compile/compile.h"
@@ -114,6 +115,11 @@ void expect_same_bytes(const run::Plan& plan, const std::vector<Compiler>& with,
   for (int i = 0; i < 5; ++i) {
     std::vector<float> window(size);
     for (float& value : window) value = static_cast<float>(2.0 * rng.normal());
+    if (i == 4) {  // a sensor that fails
+      window[size / 3] = std::numeric_limits<float>::quiet_NaN();
+      window[size / 2] = -std::numeric_limits<float>::infinity();
+      window[size - 1] = std::numeric_limits<float>::max();
+    }
     windows.append(reinterpret_cast<const char*>(window.data()), size * sizeof(float));
     expected += expected_bytes(*engine, window);
   }
@@ -193,15 +199,14 @@ run::Plan every_step() {
     return b.buffer(DType::kInt8, std::move(s), run::Layout::kChannelsLast);
   };
   const run::BufferId x = b.input(shape), q = image(shape);
-  b.step(run::Quantize{x,
-                       q,
-                       b.constant(Tensor::of<double>({4}, {0.1, 0.2, 0.3, 0.4})),
-                       b.constant(Tensor::of<double>({4}, {1.0, 2.0, 0.5, 1.5})),
-                       run::ByteOrder::kChannelsLast,
-                       4,
-                       36,
-                       0.02f,
-                       {1, -128, 127}});
+  const auto floats = [&] { return b.buffer(DType::kFloat32, shape); };
+  const run::BufferId centred = floats(), scored = floats(), clipped = floats();
+  b.step(run::RemoveMean{x, centred, b.constant(Tensor::of<uint8_t>({4}, {1, 0, 1, 1})), 4, 6, 6});
+  b.step(run::Normalize{centred, scored, b.constant(Tensor::of<double>({4}, {0.1, 0.2, 0.3, 0.4})),
+                        b.constant(Tensor::of<double>({4}, {1.0, 2.0, 0.5, 1.5})), 4, 36});
+  b.step(run::Unary{run::UnaryOp::kClip, scored, clipped, -2.0f, 2.0f});
+  b.step(run::Quantize{
+      clipped, q, {}, {}, run::ByteOrder::kChannelsLast, 4, 36, 0.02f, {1, -128, 127}});
   const auto conv = [&](run::BufferId from, run::BufferId to) {
     run::ConvInt8 s;
     s.x = from;
@@ -265,7 +270,7 @@ TEST(EmitC, KeepsTheMisraRules) {
   ASSERT_TRUE(source.ok()) << source.error().message();
   for (const char* function :
        {"conv", "conv_pool", "conv_average", "max_pool", "average_pool", "lookup", "binary",
-        "move_bytes", "move_runs", "quantize", "dequantize"}) {
+        "move_bytes", "move_runs", "remove_mean", "normalize", "clip", "quantize", "dequantize"}) {
     EXPECT_NE(source->source.find(" " + std::string(function) + "("), std::string::npos)
         << function;
   }
@@ -280,7 +285,7 @@ TEST(EmitC, KeepsTheMisraRules) {
 
 TEST(EmitC, NamesOfNodesStayInsideTheirComments) {
   run::Plan plan = every_step();
-  plan.steps[1].node = "a*/ int x; /*b\n//c\\";
+  plan.steps[4].node = "a*/ int x; /*b\n//c\\";
   const Result<CSource> source = emit_c(plan, "net");
   ASSERT_TRUE(source.ok());
   EXPECT_NE(source->source.find("{ /* a_/ int x_ /_b_/_c_ */"), std::string::npos);
@@ -298,6 +303,17 @@ TEST(EmitC, RefusesAStepOnBytesThatItDoesNotKnow) {
   ASSERT_FALSE(source.ok());
   EXPECT_EQ(source.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(source.error().message().find("Cast"), std::string::npos);
+}
+
+TEST(EmitC, RefusesOtherStepsInFrontOfTheQuantisation) {
+  run::Plan plan = every_step();
+  std::get<run::Unary>(plan.steps[2].body).op = run::UnaryOp::kRelu;
+  ASSERT_TRUE(run::check_plan(plan).ok());
+  EXPECT_EQ(emit_c(plan, "net").error().code, ErrorCode::kUnsupported);
+  plan = every_step();
+  std::get<run::Quantize>(plan.steps[3].body).x = plan.inputs[0].buffer;  // goes past the clip
+  ASSERT_TRUE(run::check_plan(plan).ok());
+  EXPECT_EQ(emit_c(plan, "net").error().code, ErrorCode::kUnsupported);
 }
 
 TEST(EmitC, RefusesWhatIsNotBytes) {

@@ -165,6 +165,8 @@ Json profile_json(const run::Profile& profile) {
   }
   return {{"isa", profile.isa},
           {"runs", profile.runs},
+          {"batch", profile.batch},
+          {"threads", profile.threads},
           {"latency_us_p50", profile.latency_us_p50},
           {"latency_us_p95", profile.latency_us_p95},
           {"latency_us_p99", profile.latency_us_p99},

@@ -5,6 +5,7 @@
 // Test: deploy_test.cc.
 #include "compile/compile.h"
 #include "deploy/stages.h"
+#include "deploy/tables.h"
 #include "run/engine.h"
 
 namespace graupel::deploy {
@@ -23,8 +24,9 @@ Result<Profiled> profile(const bundle::Bundle& bundle, const Tensor& windows,
   TRY_ASSIGN(const std::string_view bytes, bundle::member(bundle, "cpu.plan"));
   TRY_ASSIGN(run::Plan plan, run::parse_plan(bytes));
   TRY_ASSIGN(run::Plan device_only, device_plan(bundle));
-  TRY_ASSIGN(run::Engine engine, run::load_engine(std::move(plan)));
-  TRY_ASSIGN(run::Engine device_engine, run::load_engine(std::move(device_only)));
+  const run::EngineOptions engine_options = {.batch = options.batch, .threads = options.threads};
+  TRY_ASSIGN(run::Engine engine, run::load_engine(std::move(plan), engine_options));
+  TRY_ASSIGN(run::Engine device_engine, run::load_engine(std::move(device_only), engine_options));
   TRY_ASSIGN(const std::string file, bundle::format_bundle(bundle));
   Profiled result;
   TRY_ASSIGN(result.whole, run::profile_engine(engine, windows.data<float>(), options));
@@ -38,7 +40,7 @@ Result<Profiled> profile(const bundle::Bundle& bundle, const Tensor& windows,
     };
     if (bar.id == "latency_p95") say(whole.latency_us_p95 / 1e3, whole.isa);
     if (bar.id == "core_latency_p95") say(result.device.latency_us_p95 / 1e3, whole.isa);
-    if (bar.id == "throughput") say(whole.windows_per_s, "one thread");
+    if (bar.id == "throughput") say(whole.windows_per_s, way_text(whole));
     if (bar.id == "peak_memory") {
       say(static_cast<double>(memory) / 1e6, "arena, scratch, weights and tables");
     }

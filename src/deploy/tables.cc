@@ -66,6 +66,13 @@ std::string optimisation_tables(const quantize::Quantized& quantized) {
   return text;
 }
 
+std::string way_text(const run::Profile& profile) {
+  std::string text =
+      profile.threads == 1 ? "one thread" : fmt::format("{} threads", profile.threads);
+  if (profile.batch > 1) text += fmt::format(", {} windows at a time", profile.batch);
+  return text;
+}
+
 std::string profile_table(const run::Profile& profile) {
   std::string text = fmt::format("{:>9}  {:>6}  {:>10}  {:>9}  {:<6}  {}\n", "time", "share",
                                  "MACs", "bytes", "part", "step");
@@ -75,12 +82,13 @@ std::string profile_table(const run::Profile& profile) {
                         step.kind, step.node);
   }
   return text + fmt::format(
-                    "p50 {:.1f} us, p95 {:.1f} us, p99 {:.1f} us; {:.0f} windows/s on one "
-                    "thread ({})\n{:.2f} M multiply-adds, arena {} B, packed weights {} B, "
+                    "p50 {:.1f} us, p95 {:.1f} us, p99 {:.1f} us; {:.0f} windows/s on {} "
+                    "({})\n{:.2f} M multiply-adds, arena {} B, packed weights {} B, "
                     "cpu.plan {} B\n",
                     profile.latency_us_p50, profile.latency_us_p95, profile.latency_us_p99,
-                    profile.windows_per_s, profile.isa, static_cast<double>(profile.macs) / 1e6,
-                    profile.arena_bytes, profile.packed_bytes, profile.plan_bytes);
+                    profile.windows_per_s, way_text(profile), profile.isa,
+                    static_cast<double>(profile.macs) / 1e6, profile.arena_bytes,
+                    profile.packed_bytes, profile.plan_bytes);
 }
 
 }  // namespace graupel::deploy

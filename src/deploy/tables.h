@@ -14,6 +14,8 @@ std::string trace_table(const simplify::Simplified& simplified);  // passes that
 std::string noise_table(const quantize::Quantized& quantized);    // worst layer first
 // Level steps, sensitivity, layers with their bounds, findings with their remedies.
 std::string optimisation_tables(const quantize::Quantized& quantized);
+// "one thread", or "2 threads, 4 windows at a time"
+std::string way_text(const run::Profile& profile);
 std::string profile_table(const run::Profile& profile);  // per step, then the sums
 
 }  // namespace graupel::deploy

@@ -239,7 +239,7 @@ Result<run::Engine> engine_of(run::Plan plan, run::EngineInputs inputs, kernels:
 Result<Network> cpu_network(const run::Engine& engine) {
   TRY_ASSIGN(const std::shared_ptr<Pool> pool, pool_of(engine));
   Network network;
-  network.cpu_name = fmt::format("cpu/{}", kernels::to_string(run::isa_of(engine)));
+  network.cpu_name = run::engine_name(engine);
   network.cpu = [pool](std::span<const float> window) {
     return with_engine(*pool, [&](run::Engine& mine) -> Result<std::vector<Tensor>> {
       TRY(run::run(mine, window));

@@ -133,15 +133,14 @@ std::string reason_text(const Reply& reply) {
 }
 
 Result<Batch> answer_windows(const Started& started, const run::Engine& engine,
-                             const Tensor& windows) {
+                             const Tensor& windows, size_t threads) {
   Batch batch;
   if (!started.has_device) {
-    TRY_ASSIGN(batch.outputs, run::run_windows(engine, windows));
+    TRY_ASSIGN(batch.outputs, run::run_windows(engine, windows, threads));
     const Reason why = status(started.answerer).last_fault.reason;
     if (why == Reason::kNoHef) return batch;
-    const std::string name = fmt::format("cpu/{}", kernels::to_string(run::isa_of(engine)));
     batch.sources.assign(static_cast<size_t>(windows.shape()[0]),
-                         {name, std::string(to_string(why)), false});
+                         {run::engine_name(engine), std::string(to_string(why)), false});
     return batch;
   }
   if (windows.dtype() != DType::kFloat32 || windows.rank() == 0) {

@@ -54,10 +54,10 @@ struct Batch {
   std::vector<run::Source> sources;  // per window; empty if the bundle has no device part to ask
   std::vector<double> total_us, device_us;
 };
-// Windows [N, ...] in their order: one at a time if a device may answer, else on all cores by
-// `engine`. Errors: the CPU's own.
+// Windows [N, ...] in their order: one at a time if a device may answer, else on `threads` cores
+// (0: all) by `engine`. Errors: the CPU's own.
 Result<Batch> answer_windows(const Started& started, const run::Engine& engine,
-                             const Tensor& windows);
+                             const Tensor& windows, size_t threads = 0);
 
 // One line for people: how many windows each engine answered, why not the device, shadow runs.
 std::string summary_text(const Status& status);

@@ -135,6 +135,12 @@ Result<size_t> check_windows(const Engine& engine, std::span<const float> window
                            graupel::to_string(input.shape) + ")");
 }
 
+Result<void> check_count(const Engine& engine, size_t count) {
+  if (count >= 1 && count <= engine.batch) return ok();
+  return invalid_input("batch", "has " + std::to_string(count) + " windows, expected 1 to " +
+                                    std::to_string(engine.batch));
+}
+
 // Checks the windows and copies them to the input's places.
 Result<Frames> take_windows(Engine& engine, std::span<const float> windows, size_t count) {
   TRY_ASSIGN(const size_t each, check_windows(engine, windows, count));
@@ -246,7 +252,7 @@ Result<Engine> load_engine(Plan plan, const EngineOptions& options) {
 }
 
 Result<Engine> clone(const Engine& engine) {
-  return clone(engine, engine.batch, engine.crew ? engine.crew->members() : 1);
+  return clone(engine, engine.batch, threads_of(engine));
 }
 Result<Engine> clone(const Engine& engine, size_t batch, size_t threads) {
   return with_memory(engine.program, batch, threads);
@@ -265,7 +271,11 @@ size_t usual_batch(const Engine& engine) {
 
 const Plan& plan_of(const Engine& engine) { return engine.program->plan; }
 kernels::Isa isa_of(const Engine& engine) { return engine.program->isa; }
+std::string engine_name(const Engine& engine) {
+  return "cpu/" + std::string(kernels::to_string(isa_of(engine)));
+}
 size_t scratch_size_bytes(const Engine& engine) { return engine.program->scratch_bytes; }
+size_t threads_of(const Engine& engine) { return engine.crew ? engine.crew->members() : 1; }
 size_t packed_size_bytes(const Engine& engine) { return engine.program->packed_bytes; }
 
 Result<void> run(Engine& engine, std::span<const float> window) {
@@ -273,10 +283,7 @@ Result<void> run(Engine& engine, std::span<const float> window) {
 }
 
 Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count) {
-  if (count < 1 || count > engine.batch) {
-    return invalid_input("batch", "has " + std::to_string(count) + " windows, expected 1 to " +
-                                      std::to_string(engine.batch));
-  }
+  TRY(check_count(engine, count));
   const Program& program = *engine.program;
   const size_t steps = program.plan.steps.size();
   if (!program.only_quantizes_input) {
@@ -313,15 +320,17 @@ Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs) {
   return ok();
 }
 
-Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<int64_t> step_ns) {
+Result<void> run_timed(Engine& engine, std::span<const float> windows, std::span<int64_t> step_ns,
+                       size_t count) {
   using Clock = std::chrono::steady_clock;
-  const size_t count = engine.program->plan.steps.size();
-  if (step_ns.size() != count) {
+  const size_t steps = engine.program->plan.steps.size();
+  if (step_ns.size() != steps) {
     return invalid_input("step_ns", "has to hold one number per step of the plan");
   }
-  TRY_ASSIGN(const Frames frames, take_windows(engine, window, 1));
+  TRY(check_count(engine, count));
+  TRY_ASSIGN(const Frames frames, take_windows(engine, windows, count));
   Clock::time_point before = Clock::now();
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < steps; ++i) {
     execute_step(engine, frames, i);
     const Clock::time_point after = Clock::now();
     step_ns[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count();

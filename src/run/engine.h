@@ -73,8 +73,10 @@ Result<Engine> clone(const Engine& engine, size_t batch, size_t threads);
 
 const Plan& plan_of(const Engine& engine);
 kernels::Isa isa_of(const Engine& engine);
+std::string engine_name(const Engine& engine);    // for answers: "cpu/avx2"
 size_t scratch_size_bytes(const Engine& engine);  // beside the plan's arena; of one window
 size_t packed_size_bytes(const Engine& engine);   // weights as the kernels take them
+size_t threads_of(const Engine& engine);          // that share a step
 
 // One window, row-major, as many values as the plan's input has. Error kInvalidInput otherwise.
 // Nothing here allocates or locks on one thread. More threads hand each other work by an atomic
@@ -85,8 +87,9 @@ Result<void> run(Engine& engine, std::span<const float> window);
 Result<void> run_batch(Engine& engine, std::span<const float> windows, size_t count);
 // One tensor per input of the plan, in its order. Error kInvalidInput if types or shapes differ.
 Result<void> run_tensors(Engine& engine, std::span<const Tensor> inputs);
-// The same, adding each step's duration to step_ns (one per step of the plan).
-Result<void> run_timed(Engine& engine, std::span<const float> window, std::span<int64_t> step_ns);
+// run_batch, adding each step's duration to step_ns (one per step of the plan).
+Result<void> run_timed(Engine& engine, std::span<const float> windows, std::span<int64_t> step_ns,
+                       size_t count = 1);
 
 // The bytes of plan output `index` after a run, row-major, of window `window` of a batch; valid
 // until the next run.

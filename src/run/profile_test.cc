@@ -41,6 +41,28 @@ TEST(Profile, AccountsForEveryStep) {
   EXPECT_NEAR(share, 1.0, 1e-6);
 }
 
+TEST(Profile, ABatchIsOneRunAndItsStepsCountPerWindow) {
+  Plan plan = sample_plan();
+  Result<Engine> engine = load_engine(plan, {.batch = 4, .threads = 2});
+  ASSERT_TRUE(engine.ok());
+  const std::vector<float> windows(3 * 144, 0.5f);  // fewer than a batch, taken in turn
+  const Result<Profile> profile = profile_engine(*engine, windows, {.warmup_runs = 2, .runs = 30});
+  ASSERT_TRUE(profile.ok()) << profile.error().message();
+  EXPECT_EQ(profile->batch, 4u);
+  EXPECT_EQ(profile->threads, 1u);  // no step of it is worth a second one
+  EXPECT_NEAR(profile->windows_per_s * profile->latency_us_mean, 4e6, 1.0);
+  EXPECT_NEAR(
+      profile->device_us + profile->host_us,
+      [&] {
+        double sum = 0.0;
+        for (const StepProfile& step : profile->steps) sum += step.time_us;
+        return sum;
+      }(),
+      1e-6);
+  EXPECT_FALSE(profile_engine(*engine, std::span(windows).first(145)).ok());
+  EXPECT_FALSE(profile_engine(*engine, {}).ok());
+}
+
 TEST(Profile, StopsAtTheTimeLimitAndNeedsRuns) {
   Result<Engine> engine = load_engine(sample_plan());
   ASSERT_TRUE(engine.ok());

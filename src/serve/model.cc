@@ -1,8 +1,6 @@
 // A loaded bundle and its answers. See model.h. Test: server_test.cc.
 #include "serve/model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -94,7 +92,7 @@ std::string Model::engine_name() const {
     const npu::Status now = npu::status(started.answerer);
     if (now.device) return now.device->name;
   }
-  return fmt::format("cpu/{}", kernels::to_string(run::isa_of(engines.front())));
+  return run::engine_name(engines.front());
 }
 
 EngineView engine_view(const Model& model) {

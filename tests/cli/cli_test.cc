@@ -104,6 +104,13 @@ TEST_F(Cli, BadUsageIsExitTwoWithOneLineAndJson) {
   EXPECT_FALSE(fs::exists(path("x.onnx")));
   refused({"parse", kModel, "--end-nodes", "/nowhere"}, "/nowhere");
   refused({"profile", bundle(), "--runs", "0"}, "--runs");
+  refused({"profile", bundle(), "--batch", "0"}, "--batch");
+  refused({"profile", bundle(), "--batch", "65"}, "--batch");
+  for (const std::string threads : {"0", "-1", "100000", "many"}) {
+    refused({"profile", bundle(), "--threads", threads}, "--threads");
+    refused({"run", bundle(), windows(), "--threads", threads},
+            "is " + threads + ", expected 1 to");
+  }
   refused({"run", bundle(), windows(), "--format", "npy"}, "-o PREFIX");
   refused({"synth", "-o", path("none"), "--shape", "3xx4"}, "3xx4");
   refused({"synth", "-o", path("none"), "--windows", "-5"}, "5");
@@ -240,6 +247,7 @@ TEST_F(Cli, SimplifiedModelsReadBack) {
 
 TEST_F(Cli, RunInEveryFormat) {
   const Json answers = document(graupel({"run", bundle(), windows()}));
+  EXPECT_EQ(document(graupel({"run", bundle(), windows(), "--threads", "1"})), answers);
   ASSERT_EQ(answers.size(), 128u);
   EXPECT_EQ(answers[5]["window"], 5);
   EXPECT_EQ(answers[5]["logits"].size(), 10u);
@@ -324,6 +332,13 @@ TEST_F(Cli, ProfileSynthDoctorInspectAndCompile) {
   EXPECT_EQ(profile.code, 0) << profile.out << profile.err;
   EXPECT_THAT(profile.out, HasSubstr("multiply-adds"));
   EXPECT_THAT(profile.out, HasSubstr("P95 latency end to end"));
+  EXPECT_THAT(profile.out, HasSubstr("windows/s on one thread ("));
+  const Finished batch =
+      graupel({"profile", bundle(), "--runs", "20", "--batch", "4", "--threads", "1"});
+  EXPECT_THAT(batch.out, HasSubstr("windows/s on one thread, 4 windows at a time ("));
+  const Finished as_json = graupel({"profile", bundle(), "--runs", "20", "--batch", "4", "--json"});
+  EXPECT_EQ(document(as_json)["batch"], 4);
+  EXPECT_EQ(document(as_json)["threads"], 1);
   const Finished noise =
       graupel({"synth", "-o", path("noise"), "--shape", "3x8x8", "--windows", "7", "--json"});
   EXPECT_EQ(document(noise)["windows"], 7);
