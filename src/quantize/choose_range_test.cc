@@ -171,5 +171,14 @@ TEST(ChooseScale, HistogramErrorIsThatOfTheValues) {
   }
 }
 
+TEST(Calibrators, AreReadUnderTheNamesTheyAreWrittenWith) {
+  for (const Calibrator calibrator :
+       {Calibrator::kMinMax, Calibrator::kMovingAverage, Calibrator::kPercentile, Calibrator::kMse,
+        Calibrator::kMseChannel, Calibrator::kEntropy, Calibrator::kOutput}) {
+    EXPECT_EQ(parse_calibrator(to_string(calibrator)), calibrator);
+  }
+  EXPECT_FALSE(parse_calibrator("average").has_value());
+}
+
 }  // namespace
 }  // namespace graupel::quantize

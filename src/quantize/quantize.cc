@@ -113,7 +113,7 @@ std::optional<Scheme> parse_scheme(std::string_view name) {
 std::optional<Calibrator> parse_calibrator(std::string_view name) {
   for (const Calibrator calibrator :
        {Calibrator::kMinMax, Calibrator::kMovingAverage, Calibrator::kPercentile, Calibrator::kMse,
-        Calibrator::kMseChannel, Calibrator::kEntropy}) {
+        Calibrator::kMseChannel, Calibrator::kEntropy, Calibrator::kOutput}) {
     if (to_string(calibrator) == name) return calibrator;
   }
   return std::nullopt;
