@@ -68,6 +68,16 @@ std::vector<uint8_t> output_of(const Case<Args>& test, void (*kernel)(const Args
   return y;
 }
 
+// What every convolution's case ends with.
+template <class Args>
+void finish_case(Case<Args>& test, Rng& rng) {
+  test.args.weights = test.weights.data();
+  test.args.bias = test.bias.data();
+  test.args.multiplier = test.multiplier.data();
+  test.args.range = random_range(rng, random_type(rng));
+  test.y_bytes = static_cast<size_t>(test.args.positions * test.args.y_step);
+}
+
 // y of a convolution row from the exact sum of every position and channel.
 template <class Args, class SumAt>
 void fill_pooled(const Args& args, const std::vector<float>& multiplier, SumAt sum_at,
@@ -159,11 +169,7 @@ struct Case<ConvRowArgs> {
     }
     args.x = x.data();
     args.run_offsets = offsets.data();
-    args.weights = weights.data();
-    args.bias = bias.data();
-    args.multiplier = multiplier.data();
-    args.range = random_range(rng, random_type(rng));
-    y_bytes = static_cast<size_t>(args.positions * args.y_step);
+    finish_case(*this, rng);
   }
   std::vector<uint8_t> expected() const {
     std::vector<uint8_t> y(y_bytes + 64, kGuard);
@@ -224,11 +230,7 @@ struct Case<DotRowArgs> {
     args.x = x.data();
     args.form = below(rng, 2) == 0 ? DotForm::kUnsigned : DotForm::kSigned;
     args.run_offsets = offsets.data();
-    args.weights = weights.data();
-    args.bias = bias.data();
-    args.multiplier = multiplier.data();
-    args.range = random_range(rng, random_type(rng));
-    y_bytes = static_cast<size_t>(args.positions * args.y_step);
+    finish_case(*this, rng);
   }
   std::vector<uint8_t> expected() const {
     std::vector<uint8_t> y(y_bytes + 64, kGuard);
@@ -280,11 +282,7 @@ struct Case<DepthwiseRowArgs> {
     }
     args.x = x.data();
     args.tap_offsets = offsets.data();
-    args.weights = weights.data();
-    args.bias = bias.data();
-    args.multiplier = multiplier.data();
-    args.range = random_range(rng, random_type(rng));
-    y_bytes = static_cast<size_t>(args.positions * args.y_step);
+    finish_case(*this, rng);
   }
   std::vector<uint8_t> expected() const {
     std::vector<uint8_t> y(y_bytes + 64, kGuard);
@@ -342,11 +340,7 @@ struct Case<DepthwiseDotArgs> {
     }
     args.x = x.data();
     args.row_offsets = offsets.data();
-    args.weights = weights.data();
-    args.bias = bias.data();
-    args.multiplier = multiplier.data();
-    args.range = random_range(rng, random_type(rng));
-    y_bytes = static_cast<size_t>(args.positions * args.y_step);
+    finish_case(*this, rng);
   }
   int64_t sum_at(int32_t p, int32_t c) const {
     const ByteType type = args.form == DotForm::kSigned ? ByteType::kInt8 : ByteType::kUInt8;
