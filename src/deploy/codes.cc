@@ -242,9 +242,9 @@ std::optional<double> accuracy_percent(const Named& outputs, const std::string& 
                                        const std::vector<int64_t>& labels) {
   const auto found = outputs.find(logits);
   if (found == outputs.end() || found->second.dtype() != DType::kFloat32) return std::nullopt;
-  const std::vector<int64_t> classes = validate::argmax_rows(found->second);
+  const std::vector<int64_t> classes = argmax_rows(found->second);
   if (classes.size() != labels.size()) return std::nullopt;
-  return validate::agreement_percent(classes, labels);
+  return agreement_percent(classes, labels);
 }
 
 Result<void> measure_accuracy(Codes& codes, const CodeEvidence& evidence, const Named& int8,

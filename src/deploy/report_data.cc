@@ -111,7 +111,7 @@ std::vector<report::PassRow> pass_rows(const simplify::Simplified& simplified) {
 }
 
 std::optional<report::Confusion> confusion(const Deployed& deployed) {
-  const std::optional<validate::Classification>& classes = deployed.validated.int8_classes;
+  const std::optional<Classification>& classes = deployed.validated.int8_classes;
   if (!classes) return std::nullopt;
   return report::Confusion{"INT8 on the validation windows", deployed.parsed.class_names,
                            classes->confusion, classes->accuracy_percent / 100.0,

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/result.h"
 #include "bundle/bundle.h"
 #include "deploy/halves.h"

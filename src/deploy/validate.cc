@@ -64,7 +64,7 @@ Result<double> original_difference(const ir::Graph& original, const Evidence& ev
     const auto found = evidence.exact.find(name);
     if (found == evidence.exact.end()) return infinity_if_empty(true);
     if (outputs[i].dtype() == DType::kFloat32) {
-      largest = std::max(largest, validate::max_abs_difference(outputs[i], found->second));
+      largest = std::max(largest, max_abs_difference(outputs[i], found->second));
     } else if (!(outputs[i] == found->second)) {
       return infinity_if_empty(true);
     }
@@ -139,7 +139,7 @@ Result<std::optional<double>> device_snr(const Evidence& evidence, const Windows
   for (const auto& [name, tensor] : outputs) {
     const auto exact = evidence.exact.find(name);
     if (exact == evidence.exact.end() || tensor.dtype() != DType::kFloat32) continue;
-    const double snr = validate::snr_db(exact->second, tensor);
+    const double snr = snr_db(exact->second, tensor);
     worst = std::min(worst.value_or(snr), snr);
   }
   return worst;
@@ -224,8 +224,7 @@ void judge_digits(Judge& judge, const Evidence& evidence) {
   const auto exact = evidence.exact.find(cut::kFsqDigitsOutput);
   const auto answer = evidence.answers.find(cut::kFsqDigitsOutput);
   if (exact == evidence.exact.end() || answer == evidence.answers.end()) return;
-  const double kept =
-      validate::agreement_percent(exact->second.to_int64s(), answer->second.to_int64s());
+  const double kept = agreement_percent(exact->second.to_int64s(), answer->second.to_int64s());
   const std::vector<double> margins = rounding_margins(evidence);
   std::string detail = fmt::format("{} digits", exact->second.size());
   if (!margins.empty()) {
@@ -245,7 +244,7 @@ void judge_codes(Judge& judge, const Evidence& evidence) {
   const auto answer = evidence.answers.find(cut::kFsqCodeOutput);
   if (exact == evidence.exact.end() || answer == evidence.answers.end()) return;
   const std::vector<int64_t> float_codes = exact->second.to_int64s();
-  const double kept = validate::agreement_percent(float_codes, answer->second.to_int64s());
+  const double kept = agreement_percent(float_codes, answer->second.to_int64s());
   judge.say("code_flips", 100.0 - kept, fmt::format("{} windows", float_codes.size()));
   judge_digits(judge, evidence);
 }
@@ -271,10 +270,10 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
     judge.say("accuracy", std::nullopt, reason);
     return ok();
   }
-  const std::vector<int64_t> float_classes = validate::argmax_rows(exact->second);
-  const std::vector<int64_t> int8_classes = validate::argmax_rows(answer->second);
-  judge.say("logits_snr", validate::snr_db(exact->second, answer->second), evidence.logits);
-  judge.say("argmax_agreement", validate::agreement_percent(float_classes, int8_classes),
+  const std::vector<int64_t> float_classes = argmax_rows(exact->second);
+  const std::vector<int64_t> int8_classes = argmax_rows(answer->second);
+  judge.say("logits_snr", snr_db(exact->second, answer->second), evidence.logits);
+  judge.say("argmax_agreement", agreement_percent(float_classes, int8_classes),
             fmt::format("{} windows", float_classes.size()));
   judge_codes(judge, evidence);
   if (!windows.labels) {
@@ -283,13 +282,13 @@ Result<void> judge_classes(Judge& judge, const Evidence& evidence, const Windows
   }
   const std::vector<int64_t> labels = windows.labels->to_int64s();
   const int64_t classes = class_count(evidence.halves.host);
-  if (classes > validate::kMaxClasses) {
+  if (classes > kMaxClasses) {
     judge.say("accuracy", std::nullopt,
               fmt::format("{} has {} elements, not one per class", evidence.logits, classes));
     return ok();
   }
-  TRY_ASSIGN(result.float_classes, validate::classify(float_classes, labels, classes));
-  TRY_ASSIGN(result.int8_classes, validate::classify(int8_classes, labels, classes));
+  TRY_ASSIGN(result.float_classes, classify(float_classes, labels, classes));
+  TRY_ASSIGN(result.int8_classes, classify(int8_classes, labels, classes));
   const auto& exact_result = *result.float_classes;
   const auto& int8_result = *result.int8_classes;
   judge.say("accuracy", int8_result.accuracy_percent,

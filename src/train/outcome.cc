@@ -21,7 +21,7 @@ std::string cell(const std::optional<double>& value) {
   return value ? fmt::format("{:.6g}", *value) : std::string();
 }
 
-Json judged_json(const validate::Classification& judged) {
+Json judged_json(const Classification& judged) {
   return {{"accuracy_percent", judged.accuracy_percent},
           {"macro_f1_percent", judged.macro_f1_percent},
           {"confusion", judged.confusion}};
@@ -162,7 +162,7 @@ std::string describe(const TrainOptions& options, const Trained& trained) {
                                  trained.outcome.stopped_early ? " (stopped early)" : "");
   text += fmt::format("  train       loss {:.4f}, accuracy {:.2f}% on augmented windows\n",
                       last.train_loss, last.train_accuracy_percent);
-  const auto line = [&](const char* name, const std::optional<validate::Classification>& judged) {
+  const auto line = [&](const char* name, const std::optional<Classification>& judged) {
     if (!judged) return;
     text += fmt::format("  {:<11} accuracy {:.2f}%, macro F1 {:.2f}%\n", name,
                         judged->accuracy_percent, judged->macro_f1_percent);

@@ -8,7 +8,7 @@
 #include "ir/eval.h"
 #include "onnx/onnx.h"
 #include "train/config.h"
-#include "validate/metrics.h"
+#include "base/metrics.h"
 
 namespace graupel::train {
 namespace {
@@ -33,7 +33,7 @@ TEST(ShippedModel, KnowsTheBehavioursOfSomebodyNew) {
   const Tensor windows = data::preprocess(test->windows, normalization).value();
   const std::vector<Tensor> outputs = ir::evaluate_windows(*graph, windows).value();
   const auto judged =
-      validate::classify(validate::argmax_rows(outputs[0]), test->labels->to_int64s(), 10);
+      classify(argmax_rows(outputs[0]), test->labels->to_int64s(), 10);
   ASSERT_TRUE(judged.ok());
   EXPECT_GE(judged->accuracy_percent, 99.0);
 }

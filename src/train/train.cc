@@ -32,22 +32,22 @@ Result<Tensor> preprocessed(const TrainingSet& set, const LabelledWindows& split
   return data::preprocess(windows, set.normalization);
 }
 
-Result<std::optional<validate::Classification>> judge(const Config& config, const Backend& backend,
+Result<std::optional<Classification>> judge(const Config& config, const Backend& backend,
                                                       const TrainingSet& set,
                                                       const LabelledWindows& split,
                                                       const Weights& weights) {
-  using Judged = std::optional<validate::Classification>;
+  using Judged = std::optional<Classification>;
   if (split.count() == 0) return Judged{};
   std::vector<int64_t> guesses;
   for (int64_t first = 0; first < split.count(); first += kAnswerBatch) {
     const int64_t count = std::min(kAnswerBatch, split.count() - first);
     TRY_ASSIGN(const Tensor windows, preprocessed(set, split, first, count, 1));
     TRY_ASSIGN(const Answers answers, backend.answer(config.network, weights, windows));
-    const std::vector<int64_t> rows = validate::argmax_rows(answers.logits);
+    const std::vector<int64_t> rows = argmax_rows(answers.logits);
     guesses.insert(guesses.end(), rows.begin(), rows.end());
   }
-  TRY_ASSIGN(validate::Classification result,
-             validate::classify(guesses, split.labels, static_cast<int64_t>(set.classes.size())));
+  TRY_ASSIGN(Classification result,
+             classify(guesses, split.labels, static_cast<int64_t>(set.classes.size())));
   return Judged{std::move(result)};
 }
 

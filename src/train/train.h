@@ -15,7 +15,7 @@
 #include "train/backend.h"
 #include "train/export.h"
 #include "train/training_set.h"
-#include "validate/metrics.h"
+#include "base/metrics.h"
 
 namespace graupel::train {
 
@@ -36,7 +36,7 @@ struct Trained {
   std::vector<std::string> classes;
   int64_t train_windows = 0, parameters = 0;
   ExportCheck export_check;
-  std::optional<validate::Classification> validation, test;  // of the weights that are kept
+  std::optional<Classification> validation, test;  // of the weights that are kept
 };
 
 // Errors: those of reading; kDevice without libtorch; kInternal if export and libtorch disagree.

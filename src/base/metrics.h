@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "base/tensor.h"
 
-namespace graupel::validate {
+namespace graupel {
 
 // Largest |a - b| over float32 tensors of equal shape; infinity if either holds a NaN.
 double max_abs_difference(const Tensor& a, const Tensor& b);
@@ -31,4 +31,4 @@ inline constexpr int64_t kMaxClasses = 4096;  // the confusion matrix has this m
 Result<Classification> classify(const std::vector<int64_t>& predictions,
                                 const std::vector<int64_t>& labels, int64_t classes);
 
-}  // namespace graupel::validate
+}  // namespace graupel

@@ -1,6 +1,6 @@
 // Metrics. See metrics.h. Macro F1 as in scikit-learn: 2 TP / (2 TP + FP + FN) per class.
 // Test: metrics_test.cc.
-#include "validate/metrics.h"
+#include "base/metrics.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace graupel::validate {
+namespace graupel {
 
 double max_abs_difference(const Tensor& a, const Tensor& b) {
   const std::span<const float> x = a.data<float>();
@@ -100,4 +100,4 @@ Result<Classification> classify(const std::vector<int64_t>& predictions,
   return result;
 }
 
-}  // namespace graupel::validate
+}  // namespace graupel

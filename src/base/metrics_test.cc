@@ -1,12 +1,12 @@
 // Measures against values worked out by hand and with scikit-learn.
-#include "validate/metrics.h"
+#include "base/metrics.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-namespace graupel::validate {
+namespace graupel {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -81,4 +81,4 @@ TEST(Metrics, LabelsOutOfRangeAreErrors) {
 }
 
 }  // namespace
-}  // namespace graupel::validate
+}  // namespace graupel
