@@ -141,7 +141,14 @@ void add_quantize_flags(CLI::App& verb, QuantizeFlags& flags) {
       ->capture_default_str();
   verb.add_option("--goal-layer-snr", flags.goals.layer_snr_db, "dB at the worst layer")
       ->capture_default_str();
+  verb.add_option("--goal-logits-snr", flags.goals.logits_snr_db, "dB at the first output")
+      ->capture_default_str();
   verb.add_option("--goal-agreement", flags.goals.agreement_percent, "% of unchanged answers")
+      ->capture_default_str();
+  verb.add_option("--goal-digits", flags.goals.digits_changed_percent, "% of changed FSQ digits")
+      ->capture_default_str();
+  verb.add_option("--goal-macro-f1-drop", flags.goals.macro_f1_drop_points,
+                  "points of macro F1 lost, where the windows have labels")
       ->capture_default_str();
 }
 
@@ -169,7 +176,8 @@ void add_window_flags(CLI::App& verb, deploy::WindowOptions& options, const std:
                       const std::string& what) {
   verb.add_option(flag, options.windows, what)->required();
   verb.add_option("--normalization", options.normalization,
-                  "how raw windows become the model's: a normalization.json, or 'fit'");
+                  "how raw windows become the model's: a normalization.json, 'fit', or 'none'; "
+                  "without it as the bundle says");
 }
 
 void add_labels_flag(CLI::App& verb, deploy::WindowOptions& options) {

@@ -91,8 +91,13 @@ namespace {
 
 void add_optimisation(const quantize::Quantized& quantized, Json& json) {
   json["output_snr_db"] = finite_or_null(quantized.output_snr_db);
-  json["agreement_percent"] =
-      quantized.agreement_percent ? Json(*quantized.agreement_percent) : Json(nullptr);
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? finite_or_null(*value) : Json(nullptr);
+  };
+  json["logits_snr_db"] = or_null(quantized.logits_snr_db);
+  json["agreement_percent"] = or_null(quantized.agreement_percent);
+  json["digits_changed_percent"] = or_null(quantized.digits_changed_percent);
+  json["macro_f1_drop_points"] = or_null(quantized.macro_f1_drop_points);
   Json& sensitivity = json["sensitivity"] = Json::array();
   for (const quantize::LayerSensitivity& row : quantized.sensitivity) {
     sensitivity.push_back({{"node", row.node},

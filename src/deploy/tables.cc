@@ -35,11 +35,28 @@ std::string noise_table(const quantize::Quantized& quantized) {
   return text;
 }
 
+namespace {
+
+std::string answers_text(const quantize::Quantized& quantized) {
+  std::string text =
+      fmt::format("calibration windows: {:.1f} dB at the outputs", quantized.output_snr_db);
+  const auto add = [&](const std::optional<double>& value, std::string_view format) {
+    if (value) text += fmt::format(fmt::runtime(format), *value);
+  };
+  add(quantized.logits_snr_db, ", {:.1f} dB at the logits");
+  add(quantized.agreement_percent, ", {:.2f}% of the answers stay the same");
+  add(quantized.digits_changed_percent, ", {:.2f}% of the digits change");
+  add(quantized.macro_f1_drop_points, ", macro F1 drops by {:.2f} points");
+  return text + "\n\n";
+}
+
+}  // namespace
+
 std::string optimisation_tables(const quantize::Quantized& quantized) {
-  std::string text;
+  std::string text = answers_text(quantized);
   if (!quantized.steps.empty()) {
-    text = fmt::format("{:>8}       {:>6}     {:>6}  {:<6}  {}\n", "before", "after", "t", "",
-                       "step, on windows held out");
+    text += fmt::format("{:>8}       {:>6}     {:>6}  {:<6}  {}\n", "before", "after", "t", "",
+                        "step, on windows held out");
   }
   for (const quantize::LevelStep& step : quantized.steps) {
     text += fmt::format("{:>8.2f} dB -> {:>6.2f} dB  {:>6.1f}  {:<6}  {}{}{}\n", step.snr_before_db,

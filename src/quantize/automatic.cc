@@ -1,25 +1,81 @@
-// Raising precision until the goals are met. See quantize.h.
+// Observers and precision, tried until the goals are met. See quantize.h.
 //
-// The search works on part of the windows. For the most sensitive layers in turn it tries another
-// observer of the layer's output, which costs the device nothing, and then 16 bits; a try is kept
-// if it lessens the noise at the outputs. Test: levels_test.cc.
+// First, for the most sensitive layers in turn, other observers of the layer's tensors, which cost
+// the device nothing; then more bits, 4 to 8 and 8 to 16. Tries are made at level 1 at most, whose
+// steps take a second where learning takes minutes; what they leave is quantised at the level asked
+// for. Test: levels_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
+#include "quantize/held_out.h"
 #include "quantize/quantize.h"
 #include "quantize/reference.h"
 
 namespace graupel::quantize {
 namespace {
 
-constexpr size_t kSearchWindows = 256;
-constexpr size_t kMostTries = 40;
+constexpr size_t kSearchWindows = 1024;
+constexpr size_t kMostTries = 24;  // of observers, and again of precision
+constexpr double kNearer = 0.01;   // of what is missing
+constexpr int kHighestSearchLevel = 1;
+
+constexpr std::array kObservers = {
+    Observer{Calibrator::kMse, 99.99}, Observer{Calibrator::kPercentile, 99.99},
+    Observer{Calibrator::kPercentile, 99.9}, Observer{Calibrator::kEntropy, 99.99},
+    Observer{Calibrator::kMinMax, 99.99}};
 
 double worst_layer_db(const Quantized& quantized) {
   return quantized.noise.empty() ? INFINITY : quantized.noise.front().snr_db;
+}
+
+// One goal beside what was reached; `missing` is in the goal's unit, 0 if it is met.
+struct Compared {
+  double missing = 0.0, goal = 1.0;
+  std::string text;
+};
+
+std::vector<Compared> compare(const Quantized& quantized, const Goals& goals) {
+  std::vector<Compared> all;
+  const auto at_least = [&](std::optional<double> found, double goal, const std::string& text) {
+    if (found) all.push_back({std::max(0.0, goal - *found), goal, text});
+  };
+  const auto at_most = [&](std::optional<double> found, double goal, const std::string& text) {
+    if (found) all.push_back({std::max(0.0, *found - goal), goal, text});
+  };
+  at_least(quantized.output_snr_db, goals.output_snr_db,
+           fmt::format("outputs have {:.1f} dB, {:.1f} wanted", quantized.output_snr_db,
+                       goals.output_snr_db));
+  at_least(worst_layer_db(quantized), goals.layer_snr_db,
+           fmt::format("{} has {:.1f} dB, {:.1f} wanted",
+                       quantized.noise.empty() ? "" : quantized.noise.front().node,
+                       worst_layer_db(quantized), goals.layer_snr_db));
+  at_least(quantized.logits_snr_db, goals.logits_snr_db,
+           fmt::format("logits have {:.1f} dB, {:.1f} wanted",
+                       quantized.logits_snr_db.value_or(0.0), goals.logits_snr_db));
+  at_least(quantized.agreement_percent, goals.agreement_percent,
+           fmt::format("{:.2f}% of the answers stay the same, {:.2f}% wanted",
+                       quantized.agreement_percent.value_or(0.0), goals.agreement_percent));
+  at_most(
+      quantized.digits_changed_percent, goals.digits_changed_percent,
+      fmt::format("{:.2f}% of the digits change, at most {:.2f}% wanted",
+                  quantized.digits_changed_percent.value_or(0.0), goals.digits_changed_percent));
+  at_most(quantized.macro_f1_drop_points, goals.macro_f1_drop_points,
+          fmt::format("macro F1 drops by {:.2f} points, at most {:.2f} wanted",
+                      quantized.macro_f1_drop_points.value_or(0.0), goals.macro_f1_drop_points));
+  return all;
+}
+
+// How far the goals are in all: what is missing over the goal, summed.
+double distance(const Quantized& quantized, const Goals& goals) {
+  double sum = 0.0;
+  for (const Compared& each : compare(quantized, goals)) {
+    sum += each.missing / std::max(std::abs(each.goal), 1e-6);
+  }
+  return sum;
 }
 
 // Tensors whose scale belongs to the layer: those that the noise table names after it.
@@ -33,102 +89,139 @@ std::vector<std::string> tensors_of(const Quantized& quantized, const std::strin
 
 struct AutoSearch {
   const ir::Graph& device;
+  const Goals& goals;
   Tensor windows;
   QuantizeOptions options;
   Quantized best;
-  std::vector<LevelStep> steps;
+  std::vector<LevelStep> steps = {};
 
-  Result<bool> attempt(QuantizeOptions changed, std::string what, std::string cost) {
+  bool is_done() const { return distance(best, goals) == 0.0; }
+
+  Result<void> attempt(QuantizeOptions changed, std::string what, std::string cost) {
     TRY_ASSIGN(Quantized next, quantize(device, windows, changed));
-    const bool kept = next.output_snr_db > best.output_snr_db + 0.05;
-    steps.push_back(
-        {std::move(what), best.output_snr_db, next.output_snr_db, kept, 0.0, std::move(cost)});
+    const BlockNoise before{best.held_out_noise}, after{next.held_out_noise};
+    const double was = distance(best, goals), is = distance(next, goals);
+    const bool nearer = is < was - kNearer * was;
+    const bool kept = is_gain(before, after) || (nearer && !is_gain(after, before));
+    steps.push_back({std::move(what), noise_db(before.mean()), noise_db(after.mean()), kept,
+                     gain_in_errors(before, after), std::move(cost)});
     if (kept) {
       best = std::move(next);
       options = std::move(changed);
     }
-    return kept;
+    return ok();
   }
 
-  Result<void> improve(const std::string& node) {
+  // In use; the range that kOutput starts from is a percentile.
+  Observer observer_of(const std::string& tensor) const {
+    const auto own = options.observers.find(tensor);
+    if (own != options.observers.end()) return own->second;
+    const bool is_output = options.calibrator == Calibrator::kOutput;
+    return {is_output ? Calibrator::kPercentile : options.calibrator, options.percentile};
+  }
+
+  Result<void> observe(const std::string& node) {
     for (const std::string& tensor : tensors_of(best, node)) {
-      for (const Calibrator calibrator :
-           {Calibrator::kMse, Calibrator::kPercentile, Calibrator::kEntropy, Calibrator::kMinMax}) {
-        const auto now = options.tensor_calibrators.find(tensor);
-        const Calibrator used =
-            now == options.tensor_calibrators.end() ? options.calibrator : now->second;
-        if (calibrator == used || steps.size() >= kMostTries) continue;
+      for (const Observer& observer : kObservers) {
+        if (observer == observer_of(tensor)) continue;
+        if (is_done() || steps.size() >= kMostTries) return ok();
         QuantizeOptions changed = options;
-        changed.tensor_calibrators[tensor] = calibrator;
-        TRY(attempt(std::move(changed),
-                    fmt::format("{} for {} of {}", to_string(calibrator), tensor, node), ""));
+        changed.observers[tensor] = observer;
+        std::string name(to_string(observer.calibrator));
+        if (observer.calibrator == Calibrator::kPercentile) {
+          name += fmt::format(" {}", observer.percentile);
+        }
+        TRY(attempt(std::move(changed), fmt::format("{} for {} of {}", name, tensor, node), ""));
       }
     }
     return ok();
   }
 
+  // 4 bits become 8, 8 become 16; for the network's input, in the layers that read it.
   Result<void> widen(const std::string& node) {
-    const auto layer = std::find_if(best.layers.begin(), best.layers.end(),
-                                    [&](const LayerWeights& each) { return each.node == node; });
-    if (layer == best.layers.end() || layer->bits == 16) return ok();
-    QuantizeOptions changed = options;
-    changed.wide_layers.push_back(node);
-    const std::string cost = fmt::format(
-        "{} weights and the layer's input and output take two bytes each; 16-bit "
-        "products",
-        layer->weights);
-    TRY(attempt(std::move(changed), fmt::format("a16_w16 for {}", node), cost));
+    const std::optional<ir::ValueId> input = ir::find_value(device, node);
+    std::set<std::string> nodes = {node};
+    for (const ir::NodeId id : ir::live_nodes(device)) {
+      const std::vector<ir::ValueId>& inputs = device.node(id).inputs;
+      const bool reads = input && std::find(inputs.begin(), inputs.end(), *input) != inputs.end();
+      if (reads) nodes.insert(device.node(id).name);
+    }
+    for (const LayerWeights& layer : std::vector<LayerWeights>(best.layers)) {
+      if (layer.bits == 16 || is_done() || !nodes.contains(layer.node)) continue;
+      if (layer.bits == 4) {
+        QuantizeOptions changed = options;
+        std::erase(*changed.four_bit_layers, layer.node);
+        TRY(attempt(std::move(changed), fmt::format("8-bit weights for {}", layer.node),
+                    fmt::format("{} bytes more of weights", (layer.weights + 1) / 2)));
+      }
+      TRY(widen_to_sixteen(layer.node, layer.weights));
+    }
     return ok();
   }
+
+  Result<void> widen_to_sixteen(const std::string& node, int64_t weights) {
+    const auto& wide = options.wide_layers;
+    if (is_done() || std::find(wide.begin(), wide.end(), node) != wide.end()) return ok();
+    QuantizeOptions changed = options;
+    if (changed.four_bit_layers) std::erase(*changed.four_bit_layers, node);
+    changed.wide_layers.push_back(node);
+    const std::optional<ir::NodeId> id = ir::find_node(device, node);
+    const double all = static_cast<double>(std::max<int64_t>(1, ir::multiply_adds(device)));
+    const double own = id ? static_cast<double>(ir::multiply_adds(device, *id)) : 0.0;
+    return attempt(std::move(changed), fmt::format("a16_w16 for {}", node),
+                   fmt::format("{} bytes more of weights, {:.1f}% of the multiply-adds in 16 bits, "
+                               "its input and output in two bytes a number",
+                               weights, 100.0 * own / all));
+  }
 };
+
+// The layers to look at: the one that misses its goal, then by sensitivity.
+std::vector<std::string> in_order(const Quantized& quantized, const Goals& goals) {
+  std::vector<std::string> nodes;
+  if (worst_layer_db(quantized) < goals.layer_snr_db) {
+    nodes.push_back(quantized.noise.front().node);
+  }
+  for (const LayerSensitivity& row : quantized.sensitivity) {
+    if (std::find(nodes.begin(), nodes.end(), row.node) == nodes.end()) nodes.push_back(row.node);
+  }
+  return nodes;
+}
+
+std::vector<std::string> four_bit_layers(const Quantized& quantized) {
+  std::vector<std::string> names;
+  for (const LayerWeights& layer : quantized.layers) {
+    if (layer.bits == 4) names.push_back(layer.node);
+  }
+  return names;
+}
 
 }  // namespace
 
 std::string missed_goals(const Quantized& quantized, const Goals& goals) {
   std::string missed;
-  const auto add = [&](const std::string& text) { missed += (missed.empty() ? "" : "; ") + text; };
-  if (quantized.output_snr_db < goals.output_snr_db) {
-    add(fmt::format("outputs have {:.1f} dB, {:.1f} wanted", quantized.output_snr_db,
-                    goals.output_snr_db));
-  }
-  if (worst_layer_db(quantized) < goals.layer_snr_db) {
-    add(fmt::format("{} has {:.1f} dB, {:.1f} wanted", quantized.noise.front().node,
-                    worst_layer_db(quantized), goals.layer_snr_db));
-  }
-  if (quantized.agreement_percent && *quantized.agreement_percent < goals.agreement_percent) {
-    add(fmt::format("{:.2f}% of the answers stay the same, {:.2f}% wanted",
-                    *quantized.agreement_percent, goals.agreement_percent));
+  for (const Compared& each : compare(quantized, goals)) {
+    if (each.missing > 0.0) missed += (missed.empty() ? "" : "; ") + each.text;
   }
   return missed;
 }
 
 Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& windows,
-                                         const QuantizeOptions& options, const Goals& goals) {
+                                         const QuantizeOptions& asked, const Goals& goals) {
+  QuantizeOptions options = asked;
+  options.noise_windows = std::max<int64_t>(options.noise_windows, kSearchWindows);
   TRY_ASSIGN(Quantized first, quantize(device, windows, options));
   if (missed_goals(first, goals).empty()) return first;
-  const auto fewest = static_cast<size_t>(windows_needed(options.level));
-  const size_t count = std::max(kSearchWindows, fewest);
-  AutoSearch search{device, spread_windows(windows, count), options, std::move(first), {}};
-  search.options.groups = spread_groups(options.groups, count);
-  std::set<std::string> observed, widened;
-  while (!missed_goals(search.best, goals).empty() && search.steps.size() < kMostTries) {
-    std::string next;
-    std::set<std::string>& tried = observed.size() <= widened.size() ? observed : widened;
-    for (const LayerSensitivity& row : search.best.sensitivity) {
-      if (!tried.contains(row.node)) {
-        next = row.node;
-        break;
-      }
-    }
-    if (next.empty()) break;
-    tried.insert(next);
-    if (&tried == &observed) {
-      TRY(search.improve(next));
-    } else {
-      TRY(search.widen(next));
-    }
-  }
+  AutoSearch search{device, goals, spread_windows(windows, kSearchWindows), options, {}};
+  search.options.level = std::min(options.level, kHighestSearchLevel);
+  search.options.groups = spread_numbers(options.groups, kSearchWindows);
+  search.options.labels = spread_numbers(options.labels, kSearchWindows);
+  search.options.four_bit_layers = four_bit_layers(first);
+  TRY_ASSIGN(search.best, quantize(device, search.windows, search.options));
+  for (const std::string& node : in_order(search.best, goals)) TRY(search.observe(node));
+  for (const std::string& node : in_order(search.best, goals)) TRY(search.widen(node));
+  search.options.level = options.level;
   search.options.groups = options.groups;
+  search.options.labels = options.labels;
   TRY_ASSIGN(Quantized result, quantize(device, windows, search.options));
   result.steps.insert(result.steps.end(), search.steps.begin(), search.steps.end());
   return result;

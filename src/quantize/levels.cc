@@ -15,7 +15,6 @@
 #include "quantize/correct_bias.h"
 #include "quantize/equalize.h"
 #include "quantize/finetune.h"
-#include "quantize/held_out.h"
 #include "quantize/learn.h"
 #include "quantize/precision.h"
 
@@ -215,7 +214,7 @@ Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, 
   TRY_ASSIGN(search.noise, search.judge(state.choices));
   Choices best = state.choices;
   TRY_ASSIGN(double least, search.fitting_noise(best));
-  std::map<std::string, Calibrator> differing;
+  std::map<std::string, Observer> differing;
   const std::vector<Calibrator> calibrators = {Calibrator::kMse, Calibrator::kMinMax};
   std::vector<std::vector<ScaleChoice>> found;
   for (const Calibrator calibrator : calibrators) {
@@ -234,7 +233,7 @@ Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, 
       if (noise >= least) continue;
       least = noise;
       best = std::move(next);
-      differing[state.graph.values[i].name] = calibrators[way];
+      differing[state.graph.values[i].name] = {calibrators[way], own.percentile};
     }
   }
   TRY_ASSIGN(const bool kept,
@@ -242,12 +241,12 @@ Result<void> choose_observers(const Observation& fitting, QuantizeOptions& own, 
                                          "from percentile",
                                          differing.size()),
                              std::move(best)));
-  if (kept) own.tensor_calibrators.insert(differing.begin(), differing.end());
+  if (kept) own.observers.insert(differing.begin(), differing.end());
   return ok();
 }
 
 // Each activation scale a little smaller or larger.
-Result<void> tune_scales(Search& search) {
+Result<void> tune_scales(const QuantizeOptions& options, Search& search) {
   Optimised& state = search.state;
   Choices best = state.choices;
   TRY_ASSIGN(double least, search.fitting_noise(best));
@@ -260,6 +259,8 @@ Result<void> tune_scales(Search& search) {
     for (const float factor : {0.7f, 0.8f, 0.9f, 1.1f, 1.25f}) {
       Choices choices = best;
       choices.scales[i].scale = scale * factor;
+      align_rounded_outputs(state.graph, state.points, options.rounded_outputs, options.given,
+                            choices.scales);
       TRY_ASSIGN(const double noise, search.fitting_noise(choices));
       if (noise >= least) continue;
       least = noise;
@@ -304,48 +305,67 @@ Result<void> distil(const Tensor& windows, const Graph& host, Search& search) {
   return ok();
 }
 
-Result<void> learn_level(int level, const Graph& host, Search& search) {
+Result<void> learn_level(const QuantizeOptions& options, Search& search) {
+  const int level = options.level;
   const auto enough = static_cast<size_t>(level == 3 ? kLearningWindows : kFullLearningWindows);
   const Tensor some = spread_windows(search.windows, enough);
-  TRY(tune_scales(search));
+  TRY(tune_scales(options, search));
   if (level == 2) {
     TRY(learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search));
-    return distil(some, host, search);
+    return distil(some, options.host, search);
   }
   TRY(learn(some, {Learning::kAdaRound, kRoundIterations, nullptr}, "AdaRound", search));
   if (level == 3) return ok();
   TRY(learn(some, {Learning::kFinetune, kTuneIterations, nullptr}, "finetuning", search));
   TRY(learn(some, {Learning::kBest, kLongIterations, nullptr}, "AdaRound long, best of each row",
             search));
-  return distil(some, host, search);
+  return distil(some, options.host, search);
+}
+
+Result<void> round_to_four_bits(const Layer& layer, const Search& search, Choices& choices) {
+  const Optimised& state = search.state;
+  const ScaleChoice& input = choices.scales[state.points.same_scale[layer.input.index()].index()];
+  TRY_ASSIGN(choices.weights[layer.node.index()],
+             round_weights(state.graph, layer, input.scale, Bits::kFour, WeightRange::kMse));
+  return ok();
 }
 
 // The layers that bear 4-bit weights best, by the noise each adds alone.
-Result<void> compress(const QuantizeOptions& options, Search& search) {
-  const Optimised& state = search.state;
+Result<std::vector<std::string>> best_in_four_bits(double share, const std::vector<Layer>& layers,
+                                                   const Search& search) {
   std::vector<std::pair<double, size_t>> costs;
-  const std::vector<Layer> layers = find_layers(state.graph, state.points);
-  const auto four_bits = [&](const Layer& layer, Choices& choices) -> Result<void> {
-    const ScaleChoice& input = choices.scales[state.points.same_scale[layer.input.index()].index()];
-    TRY_ASSIGN(choices.weights[layer.node.index()],
-               round_weights(state.graph, layer, input.scale, Bits::kFour, WeightRange::kMse));
-    return ok();
-  };
   for (size_t i = 0; i < layers.size(); ++i) {
-    if (state.choices.weights.at(layers[i].node.index()).bits == Bits::kSixteen) continue;
-    Choices choices = state.choices;
-    TRY(four_bits(layers[i], choices));
+    Choices choices = search.state.choices;
+    if (choices.weights.at(layers[i].node.index()).bits == Bits::kSixteen) continue;
+    TRY(round_to_four_bits(layers[i], search, choices));
     TRY_ASSIGN(const double noise, search.fitting_noise(choices));
     costs.emplace_back(noise, i);
   }
   std::sort(costs.begin(), costs.end());
-  const auto wanted = static_cast<size_t>(
-      std::nearbyint(options.four_bit_share * static_cast<double>(layers.size())));
-  Choices choices = state.choices;
+  const auto wanted =
+      static_cast<size_t>(std::nearbyint(share * static_cast<double>(layers.size())));
   std::vector<std::string> names;
   for (size_t i = 0; i < std::min(wanted, costs.size()); ++i) {
-    TRY(four_bits(layers[costs[i].second], choices));
-    names.push_back(state.graph.node(layers[costs[i].second].node).name);
+    names.push_back(search.state.graph.node(layers[costs[i].second].node).name);
+  }
+  return names;
+}
+
+Result<void> compress(const QuantizeOptions& options, Search& search) {
+  const Optimised& state = search.state;
+  const std::vector<Layer> layers = find_layers(state.graph, state.points);
+  std::vector<std::string> names;
+  if (options.four_bit_layers) {
+    names = *options.four_bit_layers;
+  } else if (options.four_bit_share > 0.0) {
+    TRY_ASSIGN(names, best_in_four_bits(options.four_bit_share, layers, search));
+  }
+  if (names.empty()) return ok();
+  Choices choices = state.choices;
+  for (const Layer& layer : layers) {
+    const std::string& name = state.graph.node(layer.node).name;
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    TRY(round_to_four_bits(layer, search, choices));
   }
   TRY_ASSIGN(BlockNoise after, search.judge(choices));
   search.record(fmt::format("4-bit weights for {} of {} layers: {}", names.size(), layers.size(),
@@ -382,6 +402,11 @@ Result<void> first_state(const Tensor& all, const Tensor& held_out, const Quanti
   return ok();
 }
 
+Optimised finished(Search search) {
+  search.state.held_out = std::move(search.noise);
+  return std::move(search.state);
+}
+
 }  // namespace
 
 Result<Optimised> optimise(const Graph& device, const Tensor& windows,
@@ -406,13 +431,13 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
     TRY_ASSIGN(search.noise, search.judge(state.choices));
     search.record("scales were given: the level's steps are left out", search.noise, search.noise,
                   false);
-    return std::move(search.state);
+    return finished(std::move(search));
   }
   TRY(first_state(windows, split.held_out, options, search));
-  if (options.four_bit_share > 0.0) TRY(compress(options, search));
+  TRY(compress(options, search));
   if (options.level >= 1) TRY(correct_biases(search));
-  if (options.level >= 2) TRY(learn_level(options.level, options.host, search));
-  return std::move(search.state);
+  if (options.level >= 2) TRY(learn_level(options, search));
+  return finished(std::move(search));
 }
 
 }  // namespace graupel::quantize

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "quantize/build_qdq.h"
+#include "quantize/held_out.h"
 #include "quantize/observe.h"
 #include "quantize/quantize.h"
 #include "quantize/reference.h"
@@ -18,6 +19,7 @@ struct Optimised {
   Choices choices;
   bool equalized = false;  // `graph` differs from the one given
   std::vector<LevelStep> steps;
+  BlockNoise held_out;                   // of the choices, on windows held out of all of them
   std::vector<std::string> not_learned;  // layers that levels 2 to 4 left at nearest rounding
 };
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 
+#include "base/metrics.h"
 #include "ir/eval.h"
 #include "quantize/correct_bias.h"
 #include "quantize/learn.h"
@@ -188,20 +189,76 @@ TEST(Precision, StoringAnAlignedOutputMovesNoNumberAcrossAThreshold) {
 
 TEST(Automatic, GoalsAreReachedOrMissedOpenly) {
   const ir::Graph device = shipped_device();
-  const Tensor windows = shipped_windows(64);
+  const Tensor windows = shipped_windows(256);
   QuantizeOptions options = at_level(kRoundOnly);
-  options.sensitivity_windows = 8;
+  options.sensitivity_windows = 32;
+  options.calibrator = Calibrator::kMinMax;
   const Result<Quantized> plain = quantize(device, windows, options);
   ASSERT_TRUE(plain.ok());
   Goals goals;
   EXPECT_EQ(missed_goals(*plain, goals), "");
+  const Result<Quantized> enough = quantize_automatically(device, windows, options, goals);
+  ASSERT_TRUE(enough.ok());
+  EXPECT_EQ(enough->steps.size(), plain->steps.size()) << "nothing is tried without need";
   goals.output_snr_db = plain->output_snr_db + 1.5;
   const Result<Quantized> better = quantize_automatically(device, windows, options, goals);
   ASSERT_TRUE(better.ok()) << better.error().message();
   EXPECT_EQ(missed_goals(*better, goals), "");
   EXPECT_GT(better->steps.size(), plain->steps.size());
+  for (const LevelStep& step : better->steps) {
+    EXPECT_EQ(step.what.find("a16_w16") != std::string::npos, !step.cost.empty()) << step.what;
+  }
   goals.output_snr_db = 300;
   EXPECT_THAT(missed_goals(*plain, goals), HasSubstr("300.0 wanted"));
+}
+
+TEST(Automatic, FourBitsBecomeEightBeforeSixteen) {
+  const ir::Graph device = shipped_device();
+  const Tensor windows = shipped_windows(256);
+  QuantizeOptions options = at_level(kRoundOnly);
+  options.sensitivity_windows = 64;
+  options.four_bit_share = 1.0;
+  const Result<Quantized> four = quantize(device, windows, options);
+  ASSERT_TRUE(four.ok());
+  Goals goals;
+  goals.output_snr_db = four->output_snr_db + 3.0;
+  goals.layer_snr_db = -100.0;
+  const Result<Quantized> better = quantize_automatically(device, windows, options, goals);
+  ASSERT_TRUE(better.ok()) << better.error().message();
+  EXPECT_EQ(missed_goals(*better, goals), "");
+  size_t eight = 0, sixteen = 0;
+  for (const LayerWeights& layer : better->layers) {
+    eight += layer.bits == 8 ? 1 : 0;
+    sixteen += layer.bits == 16 ? 1 : 0;
+  }
+  EXPECT_GE(eight, 1u);
+  EXPECT_EQ(sixteen, 0u) << "8 bits are enough for 3 dB";
+}
+
+TEST(Automatic, LabelsAreJudgedAndHaveToFit) {
+  // Logits are the device's own outputs through a host part that changes nothing.
+  const ir::Graph device = body(R"(
+    input x: float32[1x4]
+    relu: Relu(x) -> y
+    output y)");
+  const ir::Graph host = body("input y: float32[1x4]\nid: Identity(y) -> logits\noutput logits");
+  const Tensor windows = random_tensor(8, {64, 4});
+  QuantizeOptions options = at_level(kRoundOnly);
+  options.host = host;
+  options.noise_windows = 64;
+  const Result<Quantized> unknown = quantize(device, windows, options);
+  ASSERT_TRUE(unknown.ok()) << unknown.error().message();
+  EXPECT_FALSE(unknown->macro_f1_drop_points.has_value());
+  EXPECT_GT(unknown->logits_snr_db.value_or(0.0), 30.0);
+  // Labels are the float network's own answers: its macro F1 is 100.
+  options.labels = argmax_rows(ir::evaluate_windows(device, windows).value()[0]);
+  const Result<Quantized> known = quantize(device, windows, options);
+  ASSERT_TRUE(known.ok());
+  EXPECT_EQ(known->macro_f1_drop_points.value_or(-1.0) > 0.0, *known->agreement_percent < 100.0);
+  options.labels[5] = 4;
+  const Result<Quantized> wrong = quantize(device, windows, options);
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_THAT(wrong.error().message(), HasSubstr("label 5"));
 }
 
 TEST(Generality, DepthwiseAndResidualNetworksKeepTheirSignal) {

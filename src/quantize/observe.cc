@@ -250,8 +250,11 @@ Result<std::vector<ScaleChoice>> choose_scales(const Graph& device, const Points
       continue;
     }
     QuantizeOptions own = options;
-    const auto calibrator = options.tensor_calibrators.find(device.values[i].name);
-    if (calibrator != options.tensor_calibrators.end()) own.calibrator = calibrator->second;
+    const auto observer = options.observers.find(device.values[i].name);
+    if (observer != options.observers.end()) {
+      own.calibrator = observer->second.calibrator;
+      own.percentile = observer->second.percentile;
+    }
     TRY_ASSIGN(const Range range, range_of_point(device, points, ValueId(i), seen, own));
     scales[i] = choose_scale(range, options.scheme);
   }

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/metrics.h"
 #include "ir/eval.h"
 #include "quantize/build_qdq.h"
 #include "quantize/levels.h"
@@ -74,7 +76,33 @@ Result<void> check_windows(const Graph& device, const Tensor& windows, int level
   return ok();
 }
 
-// Output noise, and how often the answer stays the same, on calibration windows.
+// The class of each of the windows that spread_windows picks; empty if not known.
+std::vector<int64_t> labels_of(const QuantizeOptions& options, const Tensor& windows,
+                               size_t count) {
+  const bool known = options.labels.size() == static_cast<size_t>(windows.shape()[0]);
+  return known ? spread_numbers(options.labels, count) : std::vector<int64_t>();
+}
+
+// Share of the numbers in outputs the host rounds that become another whole number.
+std::optional<double> digits_changed(const Graph& device, const QuantizeOptions& options,
+                                     const std::vector<Tensor>& exact,
+                                     const std::vector<Tensor>& close) {
+  size_t changed = 0, count = 0;
+  for (size_t output = 0; output < exact.size(); ++output) {
+    const std::string& name = device.value(device.outputs[output]).name;
+    const std::vector<std::string>& rounded = options.rounded_outputs;
+    if (std::find(rounded.begin(), rounded.end(), name) == rounded.end()) continue;
+    const std::vector<double> x = exact[output].to_doubles(), y = close[output].to_doubles();
+    for (size_t i = 0; i < x.size() && i < y.size(); ++i) {
+      changed += std::nearbyint(x[i]) != std::nearbyint(y[i]) ? 1 : 0;
+    }
+    count += x.size();
+  }
+  if (count == 0) return std::nullopt;
+  return 100.0 * static_cast<double>(changed) / static_cast<double>(count);
+}
+
+// Output noise, and what becomes of the answers, on calibration windows.
 Result<void> judge_answers(const Graph& device, const Graph& qdq, const Tensor& windows,
                            const QuantizeOptions& options, Quantized& result) {
   const auto count = static_cast<size_t>(std::max<int64_t>(options.noise_windows, 1));
@@ -84,11 +112,20 @@ Result<void> judge_answers(const Graph& device, const Graph& qdq, const Tensor& 
   TRY_ASSIGN(const std::vector<Tensor> found,
              ir::evaluate_windows(qdq, reference.windows, integer));
   result.output_snr_db = noise_db(relative_noise(reference.outputs, found));
+  result.digits_changed_percent = digits_changed(device, options, reference.outputs, found);
   TRY_ASSIGN(const Answers exact, answers_of(device, reference.outputs, options.host));
   TRY_ASSIGN(const Answers close, answers_of(device, found, options.host));
-  if (exact.are_logits) {
-    result.agreement_percent = same_largest_percent(exact.logits, close.logits);
-  }
+  if (!exact.are_logits) return ok();
+  result.logits_snr_db = noise_db(relative_noise({exact.logits}, {close.logits}));
+  const std::vector<int64_t> before = argmax_rows(exact.logits), after = argmax_rows(close.logits);
+  result.agreement_percent = agreement_percent(before, after);
+  const std::vector<int64_t> labels = labels_of(options, windows, count);
+  if (labels.empty()) return ok();
+  const int64_t classes = exact.logits.shape()[1];
+  Result<Classification> whole = classify(before, labels, classes);
+  if (!whole.ok()) return std::move(whole).error().within("calibration windows");
+  TRY_ASSIGN(const Classification rounded, classify(after, labels, classes));
+  result.macro_f1_drop_points = whole->macro_f1_percent - rounded.macro_f1_percent;
   return ok();
 }
 
@@ -151,6 +188,7 @@ Result<Quantized> quantize(const Graph& device, const Tensor& windows,
   result.findings = find_oddities(device, done, result.noise);
   result.steps = std::move(done.steps);
   result.equalized = done.equalized;
+  result.held_out_noise = std::move(done.held_out.noise);
   return result;
 }
 

@@ -39,6 +39,12 @@ enum class Calibrator {
   kEntropy,
   kOutput,
 };
+// How the range of one tensor is found.
+struct Observer {
+  Calibrator calibrator = Calibrator::kPercentile;
+  double percentile = 99.99;  // of the values, for kPercentile and kOutput
+  bool operator==(const Observer&) const = default;
+};
 std::string_view to_string(Scheme scheme);
 std::string_view to_string(Calibrator calibrator);
 std::optional<Scheme> parse_scheme(std::string_view name);
@@ -78,11 +84,15 @@ struct Encodings {
   bool operator==(const Encodings&) const = default;
 };
 
-// What `automatic` quantisation tries to reach, on calibration windows.
+// What `automatic` quantisation tries to reach, on calibration windows. The first two hold for
+// every network, the others where there is a host part that makes logits, rounds, or has labels.
 struct Goals {
-  double output_snr_db = 25.0;      // at the graph's outputs
-  double layer_snr_db = 10.0;       // at the worst layer
-  double agreement_percent = 99.5;  // of the largest logit; only with a host part
+  double output_snr_db = 25.0;  // at the graph's outputs
+  double layer_snr_db = 10.0;   // at the worst layer
+  double logits_snr_db = 25.0;
+  double agreement_percent = 99.5;  // of the largest logit
+  double digits_changed_percent = 2.0;
+  double macro_f1_drop_points = 0.3;
 };
 
 struct QuantizeOptions {
@@ -90,6 +100,8 @@ struct QuantizeOptions {
   std::optional<Goals> goals;  // for those who choose between quantize() and the automatic one
   // This share of the layers, those that bear it best, gets 4-bit weights; in [0, 1].
   double four_bit_share = 0.0;
+  // In place of a share: the layers (node names).
+  std::optional<std::vector<std::string>> four_bit_layers;
   // Layers (node names) that compute in 16 bits: weights, input and output.
   std::vector<std::string> wide_layers;
   // Tensors that only a function in front of the network's end reads (tanh before an FSQ) are kept
@@ -100,8 +112,7 @@ struct QuantizeOptions {
   std::vector<std::string> rounded_outputs;
   Encodings given;
   bool equalization = true;  // without it the scales fit the float network as it is
-  // Tensors with an observer of their own: minmax, percentile, mse or entropy.
-  std::map<std::string, Calibrator> tensor_calibrators;
+  std::map<std::string, Observer> observers;  // of tensors that do not share the common one
   Scheme scheme = Scheme::kSymmetric;
   Calibrator calibrator = Calibrator::kOutput;
   double percentile = 99.99;    // of the values, for kPercentile
@@ -109,9 +120,10 @@ struct QuantizeOptions {
   // What follows the device part, its first output being logits: sensitivity is measured there.
   // Empty: at the device part's own outputs.
   ir::Graph host;
-  int64_t sensitivity_windows = 64;  // 0: no sensitivity
+  int64_t sensitivity_windows = 1024;  // at most; large networks are seen on fewer; 0: none
   // Who each window is of; empty: not known. Steps are judged on people they were not chosen on.
   std::vector<int64_t> groups;
+  std::vector<int64_t> labels;  // the class of each window; empty: not known
 };
 
 // One tensor stored as integers.
@@ -136,6 +148,7 @@ struct LayerNoise {
 };
 
 // What one layer alone does to the answers: its weights and its output quantised, all else float.
+// The network's input is a layer without weights, of type "input".
 struct LayerSensitivity {
   std::string node, type;
   double output_snr_db = 0.0;    // at the device part's outputs
@@ -176,9 +189,12 @@ struct Quantized {
   std::vector<LevelStep> steps;
   std::vector<LayerWeights> layers;  // in node order
   std::vector<LayerFinding> findings;
-  // On calibration windows: at the outputs, and how often the host's largest logit stays the same.
+  // On calibration windows: at the outputs, and what becomes of the host's answers.
   double output_snr_db = 0.0;
-  std::optional<double> agreement_percent;
+  std::optional<double> logits_snr_db, agreement_percent;
+  std::optional<double> digits_changed_percent;  // of the outputs that the host rounds
+  std::optional<double> macro_f1_drop_points;    // percentage points lost by INT8
+  std::vector<double> held_out_noise;            // by block of windows that no choice was made on
   bool equalized = false;  // the scales fit an equalised network, not the float one as it was
 };
 
@@ -192,9 +208,10 @@ Encodings encodings_of(const Quantized& quantized);
 Result<Quantized> quantize(const ir::Graph& device, const Tensor& windows,
                            const QuantizeOptions& options);
 
-// quantize(), again and again: until the goals are met, precision is raised or the observer changed
-// where the noise is, cheapest first. Each try is in `steps`. What was reached is in the result
-// whether or not it is enough.
+// quantize(), again and again: until the goals are met, the observer is changed or precision raised
+// where the noise is, cheapest first. Each try is in `steps`, with what keeping it costs. It is
+// kept if windows held out gain beyond chance, or if a goal comes nearer and they do not lose. What
+// was reached is in the result whether or not it is enough. Errors: those of quantize().
 Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& windows,
                                          const QuantizeOptions& options, const Goals& goals);
 // The same judgement: what the goals still miss, in words; empty if nothing.

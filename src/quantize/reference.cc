@@ -23,10 +23,10 @@ Tensor spread_windows(const Tensor& windows, size_t count) {
   return some;
 }
 
-std::vector<int64_t> spread_groups(const std::vector<int64_t>& groups, size_t count) {
-  if (count >= groups.size()) return groups;
+std::vector<int64_t> spread_numbers(const std::vector<int64_t>& numbers, size_t count) {
+  if (count >= numbers.size()) return numbers;
   std::vector<int64_t> some(count);
-  for (size_t i = 0; i < count; ++i) some[i] = groups[i * groups.size() / count];
+  for (size_t i = 0; i < count; ++i) some[i] = numbers[i * numbers.size() / count];
   return some;
 }
 

@@ -17,8 +17,8 @@ struct Reference {
 
 // At most `count` of the windows, spread over the set: recordings are sorted by class or time.
 Tensor spread_windows(const Tensor& windows, size_t count);
-// Who those windows are of.
-std::vector<int64_t> spread_groups(const std::vector<int64_t>& groups, size_t count);
+// Of numbers that go with windows, one each, those of the same windows.
+std::vector<int64_t> spread_numbers(const std::vector<int64_t>& numbers, size_t count);
 // Errors: those of the evaluator; likewise below.
 Result<Reference> make_reference(const ir::Graph& device, const Tensor& windows, size_t count);
 

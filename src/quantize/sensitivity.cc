@@ -14,6 +14,11 @@ namespace {
 using ir::Graph;
 using ir::ValueId;
 
+// Multiply-adds that looking at one layer may cost. A network that rounds in its host part needs
+// many windows before a single layer's rounding changes any answer.
+constexpr double kWork = 1e9;
+constexpr int64_t kFewestWindows = 64;
+
 // Tensors [N, ...] one after the other along the rows.
 Tensor rows_of(const std::vector<Tensor>& tensors) {
   const int64_t count = tensors.empty() ? 0 : tensors[0].shape()[0];
@@ -61,6 +66,23 @@ std::vector<double> log_softmax(const float* row, size_t classes) {
   return logs;
 }
 
+// `graph`, which holds the values of done.graph, with one point stored as integers.
+Result<Graph> with_point(const Optimised& done, const Graph& graph, ValueId value) {
+  Points only = done.points;
+  only.is_point.assign(graph.values.size(), false);
+  only.is_point[value.index()] = true;
+  while (only.same_scale.size() < graph.values.size()) {
+    only.same_scale.emplace_back(only.same_scale.size());
+  }
+  Choices some = done.choices;
+  some.weights.clear();
+  some.scales.resize(graph.values.size());
+  some.wide.resize(graph.values.size(), false);
+  some.wide_scales.resize(graph.values.size());
+  TRY_ASSIGN(Qdq qdq, build_activations(graph, only, some));
+  return std::move(qdq.graph);
+}
+
 // The float graph with this layer alone rounded.
 Result<Graph> one_rounded(const Optimised& done, const Layer& layer) {
   const Choices& choices = done.choices;
@@ -76,20 +98,7 @@ Result<Graph> one_rounded(const Optimised& done, const Layer& layer) {
     value = done.graph.node(uses.readers[value.index()][0]).outputs[0];
   }
   if (!done.points.is_point[value.index()]) return graph;
-  Points only = done.points;
-  only.is_point.assign(only.is_point.size(), false);
-  only.is_point[value.index()] = true;
-  only.is_point.resize(graph.values.size(), false);
-  while (only.same_scale.size() < graph.values.size()) {
-    only.same_scale.emplace_back(only.same_scale.size());
-  }
-  Choices some = choices;
-  some.weights.clear();
-  some.scales.resize(graph.values.size());
-  some.wide.resize(graph.values.size(), false);
-  some.wide_scales.resize(graph.values.size());
-  TRY_ASSIGN(Qdq qdq, build_activations(graph, only, some));
-  return std::move(qdq.graph);
+  return with_point(done, graph, value);
 }
 
 }  // namespace
@@ -129,35 +138,35 @@ double mean_divergence(const Tensor& exact, const Tensor& close) {
   return count > 0 ? std::max(0.0, sum / static_cast<double>(count)) : 0.0;
 }
 
-double same_largest_percent(const Tensor& exact, const Tensor& close) {
-  const auto count = static_cast<size_t>(exact.shape()[0]);
-  const size_t classes = count > 0 ? exact.size() / count : 0;
-  size_t same = 0;
-  const auto largest = [&](const Tensor& tensor, size_t n) {
-    const float* const row = tensor.data<float>().data() + n * classes;
-    return std::max_element(row, row + classes) - row;
-  };
-  for (size_t n = 0; n < count; ++n) same += largest(exact, n) == largest(close, n) ? 1 : 0;
-  return count > 0 ? 100.0 * static_cast<double>(same) / static_cast<double>(count) : 100.0;
-}
-
 Result<std::vector<LayerSensitivity>> measure_sensitivity(const Optimised& done,
                                                           const Tensor& windows,
                                                           const QuantizeOptions& options) {
   std::vector<LayerSensitivity> rows;
   if (options.sensitivity_windows <= 0) return rows;
-  TRY_ASSIGN(const Reference reference,
-             make_reference(done.graph, windows, static_cast<size_t>(options.sensitivity_windows)));
+  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(done.graph)));
+  const auto affordable = std::max(static_cast<int64_t>(kWork / each), kFewestWindows);
+  const auto count = static_cast<size_t>(std::min(options.sensitivity_windows, affordable));
+  TRY_ASSIGN(const Reference reference, make_reference(done.graph, windows, count));
   TRY_ASSIGN(const Answers exact, answers_of(done.graph, reference.outputs, options.host));
-  for (const Layer& layer : find_layers(done.graph, done.points)) {
-    if (!done.choices.weights.contains(layer.node.index())) continue;
-    TRY_ASSIGN(const Graph graph, one_rounded(done, layer));
+  const auto add = [&](std::string node, std::string_view type,
+                       const Graph& graph) -> Result<void> {
     TRY_ASSIGN(const std::vector<Tensor> outputs, ir::evaluate_windows(graph, reference.windows));
     TRY_ASSIGN(const Answers close, answers_of(done.graph, outputs, options.host));
-    const ir::Node& node = done.graph.node(layer.node);
-    rows.push_back({node.name, std::string(ir::op_type(node.op)),
+    rows.push_back({std::move(node), std::string(type),
                     noise_db(relative_noise(reference.outputs, outputs)),
                     mean_divergence(exact.logits, close.logits)});
+    return ok();
+  };
+  const ValueId input = done.graph.inputs[0];
+  if (done.points.is_point[input.index()]) {
+    TRY_ASSIGN(const Graph graph, with_point(done, done.graph, input));
+    TRY(add(done.graph.value(input).name, "input", graph));
+  }
+  for (const Layer& layer : find_layers(done.graph, done.points)) {
+    if (!done.choices.weights.contains(layer.node.index())) continue;
+    const ir::Node& node = done.graph.node(layer.node);
+    TRY_ASSIGN(const Graph graph, one_rounded(done, layer));
+    TRY(add(node.name, ir::op_type(node.op), graph));
   }
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
     if (a.divergence_nats != b.divergence_nats) return a.divergence_nats > b.divergence_nats;

@@ -18,8 +18,6 @@ Result<Answers> answers_of(const ir::Graph& device, const std::vector<Tensor>& o
 
 // Mean over windows of KL(softmax(exact) || softmax(close)), in nats; rows are windows.
 double mean_divergence(const Tensor& exact, const Tensor& close);
-// Share of windows whose largest entry is the same one, in percent.
-double same_largest_percent(const Tensor& exact, const Tensor& close);
 
 // Worst first. Measured, not estimated: gradient and weight-norm scores rank layers worse.
 Result<std::vector<LayerSensitivity>> measure_sensitivity(const Optimised& done,
