@@ -18,15 +18,13 @@ struct Flags {
 
 Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
-  TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
-  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
   ir::Graph original;
   if (!flags.model.empty()) {
     TRY_ASSIGN(original, onnx::read_model(flags.model));
   } else {
     note(globals, "without --model the windows are not compared with the training's statistics");
   }
-  TRY_ASSIGN(const deploy::Windows windows, deploy::load_windows(flags.windows, first));
+  TRY_ASSIGN(const deploy::Windows windows, deploy::load_calibration(flags.windows, bundle));
   TRY_ASSIGN(const quantize::QuantizeOptions options, quantize_options(flags.quantize));
   TRY_ASSIGN(const deploy::Optimized optimized,
              deploy::optimize(bundle, windows, options, flags.model.empty() ? nullptr : &original));
@@ -35,6 +33,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   Json json = deploy::quantized_json(optimized.quantized);
   json["calibration"] = deploy::calibration_json(optimized.calibration);
   print_json(globals, json);
+  if (windows.normalization && flags.windows.normalization.empty()) {
+    note(globals, "windows were normalised as the bundle says (--normalization none: they are it)");
+  }
   print(globals, deploy::noise_table(optimized.quantized) + "\n" +
                      deploy::optimisation_tables(optimized.quantized));
   if (!flags.export_scales.empty()) {
@@ -66,6 +67,8 @@ void add_optimize(CLI::App& app, Globals& globals) {
   add_window_flags(*verb, flags->windows, "--calib",
                    "calibration windows (.npy, .npz, .csv), or 'random'");
   verb->add_option("--calib-groups", flags->windows.groups, "the person or animal of each window");
+  verb->add_option("--calib-labels", flags->windows.labels,
+                   "their classes, to know what INT8 costs in macro F1");
   add_quantize_flags(*verb, flags->quantize);
   verb->add_option("--export-scales", flags->export_scales,
                    "write every scale as JSON, for quantisation-aware training");

@@ -16,11 +16,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   TRY_ASSIGN(bundle::Bundle bundle, bundle::read_bundle(flags.input));
   TRY_ASSIGN(const onnx::ReadOptions read, read_options(flags.model_flags));
   TRY_ASSIGN(const ir::Graph original, onnx::read_model(flags.model, read));
-  TRY_ASSIGN(deploy::Windows windows, deploy::load_windows(flags.windows, original));
-  TRY_ASSIGN(const std::optional<data::Normalization> normalization,
-             deploy::bundle_normalization(bundle));
-  TRY_ASSIGN(windows, deploy::normalized_windows(std::move(windows.raw), std::move(windows.labels),
-                                                 normalization));
+  TRY_ASSIGN(const auto normalization, deploy::bundle_normalization(bundle));
+  TRY_ASSIGN(const deploy::Windows windows,
+             deploy::load_windows(flags.windows, original, normalization));
   deploy::ValidateOptions options;
   options.bars = flags.bars;
   const Result<deploy::Validated> result = deploy::validate(bundle, original, windows, options);

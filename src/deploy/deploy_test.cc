@@ -344,6 +344,32 @@ TEST_F(Deploy, NormalizationFromAFileFittedOrNone) {
   }
 }
 
+TEST_F(Deploy, WindowsAreNormalisedAsTheBundleSaysUnlessAskedOtherwise) {
+  write_imu_windows();
+  const Result<Deployed> deployed = deploy(imu_options());
+  ASSERT_TRUE(deployed.ok()) << deployed.error().message();
+  const ir::Graph& graph = deployed->parsed.original;
+  const auto own = bundle_normalization(deployed->bundle);
+  ASSERT_TRUE(own.ok() && own->has_value());
+  WindowOptions again{path("calib.npy"), "", ""};
+  const Result<Windows> by_bundle = load_calibration(again, deployed->bundle);
+  ASSERT_TRUE(by_bundle.ok());
+  EXPECT_EQ(by_bundle->model, deployed->calibration.model);
+  bundle::Bundle bundle = deployed->bundle;
+  ASSERT_TRUE(optimize(bundle, *by_bundle, {}, nullptr).ok());
+  EXPECT_TRUE(bundle.members.contains("normalization"));
+  again.normalization = "none";
+  const Result<Windows> raw = load_windows(again, graph, *own);
+  ASSERT_TRUE(raw.ok());
+  EXPECT_EQ(raw->model, raw->raw);
+  EXPECT_FALSE(raw->normalization.has_value());
+  again = {"random", "", ""};
+  const Result<Windows> random = load_windows(again, graph, *own);
+  ASSERT_TRUE(random.ok());
+  EXPECT_TRUE(random->normalization.has_value());
+  EXPECT_NE(random->model, random->raw);
+}
+
 TEST_F(Deploy, RandomCalibrationKeepsTheNormalization) {
   write_imu_windows();
   DeployOptions options = imu_options();

@@ -93,6 +93,21 @@ Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bu
   return MaybeNormalization(std::move(normalization));
 }
 
+Result<Windows> load_calibration(const WindowOptions& options, const bundle::Bundle& bundle) {
+  TRY_ASSIGN(const Halves halves, float_halves(bundle));
+  TRY_ASSIGN(const auto own, bundle_normalization(bundle));
+  WindowOptions unlabelled = options;
+  unlabelled.labels.clear();
+  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
+  TRY_ASSIGN(Windows windows, load_windows(unlabelled, first, own));
+  if (!options.labels.empty()) {
+    const ir::Graph& last = halves.host.outputs.empty() ? halves.device : halves.host;
+    TRY_ASSIGN(windows.labels,
+               data::load_labels(options.labels, windows.raw.shape()[0], class_count(last)));
+  }
+  return windows;
+}
+
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
                            const quantize::QuantizeOptions& options, const ir::Graph* original) {
   TRY_ASSIGN(const Halves halves, float_halves(bundle));
@@ -117,6 +132,7 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   quantize::QuantizeOptions own = options;
   own.host = halves.host;
   own.groups = windows.groups;
+  if (windows.labels) own.labels = windows.labels->to_int64s();
   TRY_ASSIGN(const std::optional<quantize::LevelStep> taken,
              take_scales(bundle, halves.device, own));
   own.rounded_outputs = rounded_outputs(halves);

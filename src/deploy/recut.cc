@@ -34,12 +34,7 @@ std::string text_in(const Json& object, const char* key) {
 
 Result<void> optimize_again(bundle::Bundle& bundle, const Json& recorded,
                             const std::string& windows_path) {
-  TRY_ASSIGN(const Halves halves, float_halves(bundle));
-  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
-  TRY_ASSIGN(Windows raw, load_windows({windows_path, "", ""}, first));
-  TRY_ASSIGN(const auto normalization, bundle_normalization(bundle));
-  TRY_ASSIGN(const Windows windows,
-             normalized_windows(std::move(raw.raw), std::nullopt, normalization));
+  TRY_ASSIGN(const Windows windows, load_calibration({windows_path, "", ""}, bundle));
   quantize::QuantizeOptions options;
   const Json level = recorded.is_object() ? recorded.value("level", Json()) : Json();
   if (level.is_number_integer()) options.level = level.get<int>();

@@ -17,7 +17,6 @@
 #include "run/plan.h"
 #include "run/profile.h"
 #include "validate/bars.h"
-#include "validate/metrics.h"
 
 namespace graupel::deploy {
 
@@ -31,6 +30,10 @@ Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bu
 
 // Device outputs that the host part rounds to whole numbers first, by name.
 std::vector<std::string> rounded_outputs(const Halves& halves);
+
+// Calibration windows for a bundle: normalised as it says unless the options ask for another way;
+// labels are checked against the classes of the last part. Errors: those of load_windows.
+Result<Windows> load_calibration(const WindowOptions& options, const bundle::Bundle& bundle);
 
 struct Optimized {
   quantize::Quantized quantized;
@@ -69,8 +72,8 @@ struct ValidateOptions {
 
 struct Validated {
   std::vector<validate::Judgement> judgements;
-  std::optional<validate::Classification> float_classes;
-  std::optional<validate::Classification> int8_classes;
+  std::optional<Classification> float_classes;
+  std::optional<Classification> int8_classes;
   run::Profile profile;         // of the whole plan
   run::Profile device_profile;  // of the device part alone
   bool passed() const;          // no bar failed

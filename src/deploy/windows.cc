@@ -27,10 +27,12 @@ Result<Shape> window_shape(const ir::Graph& graph) {
   return Shape(shape.begin() + 1, shape.end());
 }
 
-Result<std::optional<data::Normalization>> load_normalization(const std::string& choice,
-                                                              const Tensor& windows) {
-  using MaybeNormalization = std::optional<data::Normalization>;
-  if (choice.empty()) return MaybeNormalization();
+using MaybeNormalization = std::optional<data::Normalization>;
+
+Result<MaybeNormalization> load_normalization(const std::string& choice, const Tensor& windows,
+                                              const MaybeNormalization& own) {
+  if (choice.empty()) return own;
+  if (choice == "none") return MaybeNormalization();
   if (choice == "fit") {
     TRY_ASSIGN(const std::vector<data::ChannelStatistics> channels,
                data::channel_statistics(windows));
@@ -44,7 +46,8 @@ Result<std::optional<data::Normalization>> load_normalization(const std::string&
 
 // Noise of mean 0 and deviation 1 where the model takes it, so raw windows are scaled the other
 // way.
-Result<Windows> random_windows(const WindowOptions& options, const Shape& shape) {
+Result<Windows> random_windows(const WindowOptions& options, const Shape& shape,
+                               const MaybeNormalization& own) {
   if (options.normalization == "fit") {
     return invalid_input("--normalization fit",
                          "needs recordings; noise says nothing about them. Give a "
@@ -54,8 +57,8 @@ Result<Windows> random_windows(const WindowOptions& options, const Shape& shape)
     return invalid_input(options.labels, "holds labels, but noise has no classes");
   }
   TRY_ASSIGN(Tensor noise, data::synth_noise(shape, kRandomWindows, 1));
-  using MaybeNormalization = std::optional<data::Normalization>;
-  TRY_ASSIGN(MaybeNormalization normalization, load_normalization(options.normalization, noise));
+  TRY_ASSIGN(MaybeNormalization normalization,
+             load_normalization(options.normalization, noise, own));
   if (normalization) {
     if (shape.empty() || static_cast<int64_t>(normalization->mean.size()) != shape[0]) {
       return invalid_input(options.normalization,
@@ -102,18 +105,18 @@ Result<std::vector<int64_t>> groups_of(const std::string& path, const data::Wind
   return groups.to_int64s();
 }
 
-Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph) {
+Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph,
+                             const std::optional<data::Normalization>& own) {
   TRY_ASSIGN(const Shape shape, window_shape(graph));
-  if (options.windows == "random") return random_windows(options, shape);
+  if (options.windows == "random") return random_windows(options, shape, own);
   TRY_ASSIGN(data::WindowSet set, data::load_windows(options.windows, shape));
   std::optional<Tensor> labels = std::move(set.labels);
   if (!options.labels.empty()) {
     TRY_ASSIGN(labels,
                data::load_labels(options.labels, set.windows.shape()[0], class_count(graph)));
   }
-  using MaybeNormalization = std::optional<data::Normalization>;
   TRY_ASSIGN(MaybeNormalization normalization,
-             load_normalization(options.normalization, set.windows));
+             load_normalization(options.normalization, set.windows, own));
   TRY_ASSIGN(std::vector<int64_t> groups, groups_of(options.groups, set));
   TRY_ASSIGN(Windows windows, normalized_windows(std::move(set.windows), std::move(labels),
                                                  std::move(normalization)));

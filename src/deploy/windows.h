@@ -17,8 +17,9 @@ namespace graupel::deploy {
 struct WindowOptions {
   std::string windows;  // .npy, .npz, .csv, or "random"
   std::string labels;   // optional; else those the windows' file carries
-  // How raw windows become what the model takes: "" (they are it already), "fit" (z-score measured
-  // on these windows), or a normalization.json.
+  // How raw windows become what the model takes: "" (as the bundle says; without one they are it
+  // already), "none" (they are it already), "fit" (z-score measured on these windows), or a
+  // normalization.json.
   std::string normalization;
   std::string groups = {};  // who each window is of; optional; else the subjects the file carries
 };
@@ -35,8 +36,9 @@ struct Windows {
 inline constexpr int64_t kRandomWindows = 256;
 
 // `graph` has one input [1, ...]; labels are checked against the size of its first output.
-// Errors name the file.
-Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph);
+// `own`: the normalization of the bundle, if there is one. Errors name the file.
+Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph,
+                             const std::optional<data::Normalization>& own = std::nullopt);
 // The same for windows at hand.
 Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
                                    std::optional<data::Normalization> normalization);
