@@ -53,8 +53,8 @@ void add_quantization(const quantize::Quantized& quantized, report::Report& repo
         {"warning", "quantisation", finding.node, finding.what, finding.remedy, ""});
   }
   for (const quantize::LevelStep& step : quantized.steps) {
-    report.tries.push_back(
-        {step.what, step.snr_before_db, step.snr_after_db, step.kept, step.cost});
+    report.tries.push_back({step.what, step.snr_before_db, step.snr_after_db, step.kept, step.cost,
+                            step.gain_in_errors});
   }
 }
 

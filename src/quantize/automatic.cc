@@ -1,9 +1,9 @@
 // Observers and precision, tried until the goals are met. See quantize.h.
 //
 // First, for the most sensitive layers in turn, other observers of the layer's tensors, which cost
-// the device nothing; then more bits, 4 to 8 and 8 to 16. Tries are made at level 1 at most, whose
-// steps take a second where learning takes minutes; what they leave is quantised at the level asked
-// for. Test: levels_test.cc.
+// the device nothing; then more bits: 4 to 8, and only then 8 to 16. Tries are made at level 1 at
+// most, whose steps take a second where learning takes minutes; what they leave is quantised at the
+// level asked for. Test: levels_test.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -137,7 +137,17 @@ struct AutoSearch {
     return ok();
   }
 
-  // 4 bits become 8, 8 become 16; for the network's input, in the layers that read it.
+  Result<void> widen_to_eight(const std::string& node) {
+    const auto layer = std::find_if(best.layers.begin(), best.layers.end(),
+                                    [&](const LayerWeights& each) { return each.node == node; });
+    if (layer == best.layers.end() || layer->bits != 4 || is_done()) return ok();
+    QuantizeOptions changed = options;
+    std::erase(*changed.four_bit_layers, node);
+    return attempt(std::move(changed), fmt::format("8-bit weights for {}", node),
+                   fmt::format("{} bytes more of weights", (layer->weights + 1) / 2));
+  }
+
+  // For the network's input, in the layers that read it.
   Result<void> widen(const std::string& node) {
     const std::optional<ir::ValueId> input = ir::find_value(device, node);
     std::set<std::string> nodes = {node};
@@ -147,13 +157,7 @@ struct AutoSearch {
       if (reads) nodes.insert(device.node(id).name);
     }
     for (const LayerWeights& layer : std::vector<LayerWeights>(best.layers)) {
-      if (layer.bits == 16 || is_done() || !nodes.contains(layer.node)) continue;
-      if (layer.bits == 4) {
-        QuantizeOptions changed = options;
-        std::erase(*changed.four_bit_layers, layer.node);
-        TRY(attempt(std::move(changed), fmt::format("8-bit weights for {}", layer.node),
-                    fmt::format("{} bytes more of weights", (layer.weights + 1) / 2)));
-      }
+      if (layer.bits == 16 || !nodes.contains(layer.node)) continue;
       TRY(widen_to_sixteen(layer.node, layer.weights));
     }
     return ok();
@@ -218,6 +222,7 @@ Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& 
   search.options.four_bit_layers = four_bit_layers(first);
   TRY_ASSIGN(search.best, quantize(device, search.windows, search.options));
   for (const std::string& node : in_order(search.best, goals)) TRY(search.observe(node));
+  for (const std::string& node : in_order(search.best, goals)) TRY(search.widen_to_eight(node));
   for (const std::string& node : in_order(search.best, goals)) TRY(search.widen(node));
   search.options.level = options.level;
   search.options.groups = options.groups;

@@ -47,12 +47,13 @@ struct SensitivityRow {
   double output_snr_db = 0, divergence_nats = 0;
 };
 
-// One thing the optimiser tried.
+// One thing the optimiser tried, on windows held out.
 struct TryRow {
   std::string what;
   double before_db = 0, after_db = 0;
   bool kept = false;
-  std::string cost;  // empty: nothing
+  std::string cost;           // empty: nothing
+  double gain_in_errors = 0;  // t of the paired test
 };
 
 // One step of the plan. `time_us` 0 when it was not timed.

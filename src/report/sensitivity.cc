@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
 #include "report/parts.h"
@@ -32,19 +33,24 @@ std::string sensitivity_html(const Report& report) {
 std::string tries_html(const Report& report) {
   if (report.tries.empty()) return "";
   Table table{.caption = "What the optimiser tried",
-              .kind = "passes",
-              .columns = {{"Step"}, {"Before", true}, {"After", true}, {"Outcome"}},
+              .kind = "tries",
+              .columns = {{"Step"}, {"Before", true}, {"After", true}, {"t", true}, {"Outcome"}},
               .rows = {},
               .foot = ""};
   for (const TryRow& row : report.tries) {
     const std::string cost = row.cost.empty() ? "" : "; costs " + row.cost;
+    const std::string t =
+        std::isfinite(row.gain_in_errors) ? fmt::format("{:.1f}", row.gain_in_errors) : "—";
     table.rows.push_back(
         fmt::format("<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td>"
-                    "<td>{}{}</td></tr>",
-                    html_escaped(row.what), human_db(row.before_db), human_db(row.after_db),
-                    row.kept ? "kept" : "undone", html_escaped(row.cost.empty() ? "" : cost)));
+                    "<td class=\"n\">{}</td><td>{}{}</td></tr>",
+                    html_escaped(row.what), human_db(row.before_db), human_db(row.after_db), t,
+                    row.kept ? "kept" : "undone", html_escaped(cost)));
   }
-  return "<h3>What was tried</h3>\n" + table_html(table);
+  return "<h3>What was tried</h3>\n<p class=\"intro\">Signal to noise at the outputs, on "
+         "calibration windows held out of the choice; t: the mean gain over its standard error.</p>"
+         "\n" +
+         table_html(table);
 }
 
 }  // namespace graupel::report

@@ -95,6 +95,8 @@ overflow-wrap:anywhere}
 .bars .m{font-weight:600;white-space:nowrap}
 .bars .l{white-space:nowrap;color:var(--muted)}
 .bars .r-bad .m{color:var(--bad)}
+.tries tbody th{max-width:none;width:50%;overflow-wrap:anywhere}
+.tries td:last-child{width:28%}
 .chart{min-width:9rem;width:30%}
 .bar{display:block;width:100%;height:.6rem;border-radius:.2rem;margin-top:.4rem}
 .track{fill:var(--soft)}
