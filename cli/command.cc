@@ -218,6 +218,14 @@ void show_calibration(const Globals& globals, const deploy::Windows& windows,
   }
 }
 
+int show_goals(const Globals& globals, const quantize::Quantized& quantized,
+               const std::optional<quantize::Goals>& goals) {
+  const std::string missed = goals ? quantize::missed_goals(quantized, *goals) : "";
+  if (missed.empty()) return kDone;
+  warn(globals, "goals missed: " + missed);
+  return kMissed;
+}
+
 int show_verdict(const Globals& globals, const std::vector<validate::Judgement>& judgements) {
   std::vector<report::Bar> bars = deploy::report_bars(judgements);
   print(globals,

@@ -96,6 +96,9 @@ Result<std::vector<std::string>> read_class_names(const std::string& path);
 // Warnings about the calibration set go to stderr; a random one is loud.
 void show_calibration(const Globals& globals, const deploy::Windows& windows,
                       const std::vector<quantize::CalibrationFinding>& findings);
+// Names the goals of --auto that were missed; 0 or 1. No goals: 0.
+int show_goals(const Globals& globals, const quantize::Quantized& quantized,
+               const std::optional<quantize::Goals>& goals);
 // The verdict table, and 0 or 1.
 int show_verdict(const Globals& globals, const std::vector<validate::Judgement>& judgements);
 

@@ -1,6 +1,7 @@
 // graupel deploy: every stage in one command, one bundle and one report out.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/command.h"
@@ -47,7 +48,8 @@ Result<int> run(const Globals& globals, Flags flags) {
   print_json(globals, deploy_json(deployed, options));
   const int code = show_verdict(globals, deployed.validated.judgements);
   print(globals, fmt::format("\nbundle: {}\nreport: {}\n", options.output, options.report));
-  return deployed.parsed.findings.passed() ? code : kMissed;
+  const int goals = show_goals(globals, deployed.optimized.quantized, options.quantize.goals);
+  return deployed.parsed.findings.passed() ? std::max(code, goals) : kMissed;
 }
 
 }  // namespace

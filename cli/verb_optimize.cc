@@ -47,11 +47,7 @@ Result<int> run(const Globals& globals, const Flags& flags) {
     TRY(write_file_atomic(flags.export_scales,
                           deploy::format_encodings(quantize::encodings_of(optimized.quantized))));
   }
-  if (!options.goals) return kDone;
-  const std::string missed = quantize::missed_goals(optimized.quantized, *options.goals);
-  if (missed.empty()) return kDone;
-  warn(globals, "goals missed: " + missed);
-  return kMissed;
+  return show_goals(globals, optimized.quantized, options.goals);
 }
 
 }  // namespace

@@ -363,6 +363,13 @@ TEST_F(Deploy, WindowsAreNormalisedAsTheBundleSaysUnlessAskedOtherwise) {
   ASSERT_TRUE(raw.ok());
   EXPECT_EQ(raw->model, raw->raw);
   EXPECT_FALSE(raw->normalization.has_value());
+  Windows labelled = *by_bundle;
+  labelled.labels = Tensor::of<int64_t>({labelled.raw.shape()[0]},
+                                        std::vector<int64_t>(labelled.raw.shape()[0], 10));
+  const Result<Optimized> refused = optimize(bundle, labelled, {}, nullptr);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message().find("has the label 10"), std::string::npos);
+  EXPECT_FALSE(load_calibration({"random", path("val_labels.npy"), ""}, bundle).ok());
   again = {"random", "", ""};
   const Result<Windows> random = load_windows(again, graph, *own);
   ASSERT_TRUE(random.ok());

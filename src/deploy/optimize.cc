@@ -100,6 +100,9 @@ Result<Windows> load_calibration(const WindowOptions& options, const bundle::Bun
   unlabelled.labels.clear();
   const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
   TRY_ASSIGN(Windows windows, load_windows(unlabelled, first, own));
+  if (!options.labels.empty() && windows.random) {
+    return invalid_input(options.labels, "holds labels, but noise has no classes");
+  }
   if (!options.labels.empty()) {
     const ir::Graph& last = halves.host.outputs.empty() ? halves.device : halves.host;
     TRY_ASSIGN(windows.labels,
@@ -132,7 +135,13 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   quantize::QuantizeOptions own = options;
   own.host = halves.host;
   own.groups = windows.groups;
-  if (windows.labels) own.labels = windows.labels->to_int64s();
+  const int64_t classes = class_count(halves.host.outputs.empty() ? halves.device : halves.host);
+  if (windows.labels && classes > 1) {
+    TRY_ASSIGN(const Tensor labels,
+               data::check_labels(*windows.labels, windows.model.shape()[0], classes,
+                                  "labels of the calibration windows"));
+    own.labels = labels.to_int64s();
+  }
   TRY_ASSIGN(const std::optional<quantize::LevelStep> taken,
              take_scales(bundle, halves.device, own));
   own.rounded_outputs = rounded_outputs(halves);

@@ -61,9 +61,10 @@ Result<Windows> random_windows(const WindowOptions& options, const Shape& shape,
              load_normalization(options.normalization, noise, own));
   if (normalization) {
     if (shape.empty() || static_cast<int64_t>(normalization->mean.size()) != shape[0]) {
-      return invalid_input(options.normalization,
-                           fmt::format("has {} channels, but the model's windows are {}",
-                                       normalization->mean.size(), to_string(shape)));
+      return invalid_input(
+          options.normalization.empty() ? "the bundle's normalization" : options.normalization,
+          fmt::format("has {} channels, but the model's windows are {}", normalization->mean.size(),
+                      to_string(shape)));
     }
     const size_t channels = normalization->mean.size();
     const std::span<float> values = noise.mutable_data<float>();

@@ -18,7 +18,8 @@
 namespace graupel::quantize {
 namespace {
 
-constexpr size_t kSearchWindows = 1024;
+constexpr double kWork = 4e9;  // multiply-adds of looking at all windows of the search once
+constexpr double kFewestWindows = 256, kMostWindows = 1024;
 constexpr size_t kMostTries = 24;  // of observers, and again of precision
 constexpr double kNearer = 0.01;   // of what is missing
 constexpr int kHighestSearchLevel = 1;
@@ -32,31 +33,39 @@ double worst_layer_db(const Quantized& quantized) {
   return quantized.noise.empty() ? INFINITY : quantized.noise.front().snr_db;
 }
 
-// One goal beside what was reached; `missing` is in the goal's unit, 0 if it is met.
+// One goal beside what was reached. `missing` is 0 if it is met; ten decibels count as much as one
+// percentage point.
 struct Compared {
-  double missing = 0.0, goal = 1.0;
+  double missing = 0.0;
   std::string text;
 };
+constexpr double kDecibels = 10.0, kPoints = 1.0, kWorst = 1e6;
+
+double lack(double lacking, double unit) {
+  if (std::isnan(lacking)) return kWorst;
+  return std::clamp(lacking / unit, 0.0, kWorst);
+}
 
 std::vector<Compared> compare(const Quantized& quantized, const Goals& goals) {
   std::vector<Compared> all;
-  const auto at_least = [&](std::optional<double> found, double goal, const std::string& text) {
-    if (found) all.push_back({std::max(0.0, goal - *found), goal, text});
+  const auto at_least = [&](std::optional<double> found, double goal, double unit,
+                            const std::string& text) {
+    if (found) all.push_back({lack(goal - *found, unit), text});
   };
   const auto at_most = [&](std::optional<double> found, double goal, const std::string& text) {
-    if (found) all.push_back({std::max(0.0, *found - goal), goal, text});
+    if (found) all.push_back({lack(*found - goal, kPoints), text});
   };
-  at_least(quantized.output_snr_db, goals.output_snr_db,
+  at_least(quantized.output_snr_db, goals.output_snr_db, kDecibels,
            fmt::format("outputs have {:.1f} dB, {:.1f} wanted", quantized.output_snr_db,
                        goals.output_snr_db));
-  at_least(worst_layer_db(quantized), goals.layer_snr_db,
+  at_least(worst_layer_db(quantized), goals.layer_snr_db, kDecibels,
            fmt::format("{} has {:.1f} dB, {:.1f} wanted",
                        quantized.noise.empty() ? "" : quantized.noise.front().node,
                        worst_layer_db(quantized), goals.layer_snr_db));
-  at_least(quantized.logits_snr_db, goals.logits_snr_db,
+  at_least(quantized.logits_snr_db, goals.logits_snr_db, kDecibels,
            fmt::format("logits have {:.1f} dB, {:.1f} wanted",
                        quantized.logits_snr_db.value_or(0.0), goals.logits_snr_db));
-  at_least(quantized.agreement_percent, goals.agreement_percent,
+  at_least(quantized.agreement_percent, goals.agreement_percent, kPoints,
            fmt::format("{:.2f}% of the answers stay the same, {:.2f}% wanted",
                        quantized.agreement_percent.value_or(0.0), goals.agreement_percent));
   at_most(
@@ -69,12 +78,10 @@ std::vector<Compared> compare(const Quantized& quantized, const Goals& goals) {
   return all;
 }
 
-// How far the goals are in all: what is missing over the goal, summed.
+// How far the goals are in all.
 double distance(const Quantized& quantized, const Goals& goals) {
   double sum = 0.0;
-  for (const Compared& each : compare(quantized, goals)) {
-    sum += each.missing / std::max(std::abs(each.goal), 1e-6);
-  }
+  for (const Compared& each : compare(quantized, goals)) sum += each.missing;
   return sum;
 }
 
@@ -94,10 +101,13 @@ struct AutoSearch {
   QuantizeOptions options;
   Quantized best;
   std::vector<LevelStep> steps = {};
+  size_t tries = 0;                    // of this phase
+  std::set<std::string> in_vain = {};  // layers whose 16 bits brought nothing since the last gain
 
   bool is_done() const { return distance(best, goals) == 0.0; }
 
   Result<void> attempt(QuantizeOptions changed, std::string what, std::string cost) {
+    ++tries;
     TRY_ASSIGN(Quantized next, quantize(device, windows, changed));
     const BlockNoise before{best.held_out_noise}, after{next.held_out_noise};
     const double was = distance(best, goals), is = distance(next, goals);
@@ -108,6 +118,7 @@ struct AutoSearch {
     if (kept) {
       best = std::move(next);
       options = std::move(changed);
+      in_vain.clear();
     }
     return ok();
   }
@@ -124,7 +135,7 @@ struct AutoSearch {
     for (const std::string& tensor : tensors_of(best, node)) {
       for (const Observer& observer : kObservers) {
         if (observer == observer_of(tensor)) continue;
-        if (is_done() || steps.size() >= kMostTries) return ok();
+        if (is_done() || tries >= kMostTries) return ok();
         QuantizeOptions changed = options;
         changed.observers[tensor] = observer;
         std::string name(to_string(observer.calibrator));
@@ -140,52 +151,54 @@ struct AutoSearch {
   Result<void> widen_to_eight(const std::string& node) {
     const auto layer = std::find_if(best.layers.begin(), best.layers.end(),
                                     [&](const LayerWeights& each) { return each.node == node; });
-    if (layer == best.layers.end() || layer->bits != 4 || is_done()) return ok();
+    if (layer == best.layers.end() || layer->bits != 4 || is_done() || tries >= kMostTries) {
+      return ok();
+    }
     QuantizeOptions changed = options;
     std::erase(*changed.four_bit_layers, node);
     return attempt(std::move(changed), fmt::format("8-bit weights for {}", node),
                    fmt::format("{} bytes more of weights", (layer->weights + 1) / 2));
   }
 
-  // For the network's input, in the layers that read it.
+  // For the network's input, the layers that read it.
   Result<void> widen(const std::string& node) {
-    const std::optional<ir::ValueId> input = ir::find_value(device, node);
+    const ir::ValueId input = device.inputs[0];
     std::set<std::string> nodes = {node};
     for (const ir::NodeId id : ir::live_nodes(device)) {
       const std::vector<ir::ValueId>& inputs = device.node(id).inputs;
-      const bool reads = input && std::find(inputs.begin(), inputs.end(), *input) != inputs.end();
-      if (reads) nodes.insert(device.node(id).name);
+      const bool reads = std::find(inputs.begin(), inputs.end(), input) != inputs.end();
+      if (node == device.value(input).name && reads) nodes.insert(device.node(id).name);
     }
     for (const LayerWeights& layer : std::vector<LayerWeights>(best.layers)) {
       if (layer.bits == 16 || !nodes.contains(layer.node)) continue;
-      TRY(widen_to_sixteen(layer.node, layer.weights));
+      if (is_done() || tries >= kMostTries || !in_vain.insert(layer.node).second) continue;
+      TRY(widen_to_sixteen(layer));
     }
     return ok();
   }
 
-  Result<void> widen_to_sixteen(const std::string& node, int64_t weights) {
-    const auto& wide = options.wide_layers;
-    if (is_done() || std::find(wide.begin(), wide.end(), node) != wide.end()) return ok();
+  Result<void> widen_to_sixteen(const LayerWeights& layer) {
     QuantizeOptions changed = options;
-    if (changed.four_bit_layers) std::erase(*changed.four_bit_layers, node);
-    changed.wide_layers.push_back(node);
-    const std::optional<ir::NodeId> id = ir::find_node(device, node);
-    const double all = static_cast<double>(std::max<int64_t>(1, ir::multiply_adds(device)));
+    std::erase(*changed.four_bit_layers, layer.node);
+    changed.wide_layers.push_back(layer.node);
+    const std::optional<ir::NodeId> id = ir::find_node(device, layer.node);
+    const auto all = static_cast<double>(std::max<int64_t>(1, ir::multiply_adds(device)));
     const double own = id ? static_cast<double>(ir::multiply_adds(device, *id)) : 0.0;
-    return attempt(std::move(changed), fmt::format("a16_w16 for {}", node),
+    return attempt(std::move(changed), fmt::format("a16_w16 for {}", layer.node),
                    fmt::format("{} bytes more of weights, {:.1f}% of the multiply-adds in 16 bits, "
                                "its input and output in two bytes a number",
-                               weights, 100.0 * own / all));
+                               layer.weights * (16 - layer.bits) / 8, 100.0 * own / all));
   }
 };
 
 // The layers to look at: the one that misses its goal, then by sensitivity.
-std::vector<std::string> in_order(const Quantized& quantized, const Goals& goals) {
+std::vector<std::string> in_order(const Quantized& quantized, const Goals& goals,
+                                  const std::vector<LayerSensitivity>& sensitivity) {
   std::vector<std::string> nodes;
   if (worst_layer_db(quantized) < goals.layer_snr_db) {
     nodes.push_back(quantized.noise.front().node);
   }
-  for (const LayerSensitivity& row : quantized.sensitivity) {
+  for (const LayerSensitivity& row : sensitivity) {
     if (std::find(nodes.begin(), nodes.end(), row.node) == nodes.end()) nodes.push_back(row.node);
   }
   return nodes;
@@ -212,22 +225,38 @@ std::string missed_goals(const Quantized& quantized, const Goals& goals) {
 Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& windows,
                                          const QuantizeOptions& asked, const Goals& goals) {
   QuantizeOptions options = asked;
-  options.noise_windows = std::max<int64_t>(options.noise_windows, kSearchWindows);
+  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
+  const auto count = static_cast<size_t>(std::clamp(kWork / each, kFewestWindows, kMostWindows));
+  options.noise_windows = std::max(options.noise_windows, static_cast<int64_t>(count));
   TRY_ASSIGN(Quantized first, quantize(device, windows, options));
   if (missed_goals(first, goals).empty()) return first;
-  AutoSearch search{device, goals, spread_windows(windows, kSearchWindows), options, {}};
+  if (!options.given.tensors.empty() || !options.given.layers.empty()) {
+    first.steps.push_back({"scales were given: nothing else is tried", first.output_snr_db,
+                           first.output_snr_db, false, 0.0});
+    return first;
+  }
+  AutoSearch search{device, goals, spread_windows(windows, count), options, {}};
   search.options.level = std::min(options.level, kHighestSearchLevel);
-  search.options.groups = spread_numbers(options.groups, kSearchWindows);
-  search.options.labels = spread_numbers(options.labels, kSearchWindows);
+  search.options.groups = spread_numbers(options.groups, count);
+  search.options.labels = spread_numbers(options.labels, count);
   search.options.four_bit_layers = four_bit_layers(first);
+  search.options.sensitivity_windows = 0;
   TRY_ASSIGN(search.best, quantize(device, search.windows, search.options));
-  for (const std::string& node : in_order(search.best, goals)) TRY(search.observe(node));
-  for (const std::string& node : in_order(search.best, goals)) TRY(search.widen_to_eight(node));
-  for (const std::string& node : in_order(search.best, goals)) TRY(search.widen(node));
+  const auto order = [&] { return in_order(search.best, goals, first.sensitivity); };
+  for (const std::string& node : order()) TRY(search.observe(node));
+  search.tries = 0;
+  for (const std::string& node : order()) TRY(search.widen_to_eight(node));
+  for (const std::string& node : order()) TRY(search.widen(node));
   search.options.level = options.level;
   search.options.groups = options.groups;
   search.options.labels = options.labels;
+  search.options.sensitivity_windows = options.sensitivity_windows;
   TRY_ASSIGN(Quantized result, quantize(device, windows, search.options));
+  if (distance(first, goals) <= distance(result, goals)) {
+    search.steps.push_back({fmt::format("all of it together at level {}", options.level),
+                            first.output_snr_db, result.output_snr_db, false, 0.0});
+    result = std::move(first);
+  }
   result.steps.insert(result.steps.end(), search.steps.begin(), search.steps.end());
   return result;
 }

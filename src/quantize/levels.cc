@@ -40,7 +40,8 @@ size_t affordable_windows(const Graph& device, double work, size_t most) {
 struct Search {
   Optimised state;
   Tensor windows;                              // what steps may choose on
-  Reference fitting;                           // some of them
+  Reference fitting;                           // some of them, for choices of dozens
+  Reference layerwise;                         // more of them, for choices made once per layer
   Reference held_out;                          // what they are judged on
   BlockNoise noise;                            // of the state, there
   std::vector<ChannelStats> fitting_channels;  // state.seen has all windows'
@@ -53,6 +54,10 @@ struct Search {
   Result<double> fitting_noise(const Choices& choices) const {
     TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
     return output_noise(qdq.graph, fitting);
+  }
+  Result<double> layerwise_noise(const Choices& choices) const {
+    TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
+    return output_noise(qdq.graph, layerwise);
   }
   void record(std::string what, const BlockNoise& before, const BlockNoise& after, bool kept) {
     state.steps.push_back({std::move(what), noise_db(before.mean()), noise_db(after.mean()), kept,
@@ -198,7 +203,7 @@ Result<void> correct_biases(Search& search) {
     TRY_ASSIGN(search.noise, search.judge(state.choices));
   }
   Choices empirical = state.choices;
-  const NoiseOf noise_of = [&](const Choices& some) { return search.fitting_noise(some); };
+  const NoiseOf noise_of = [&](const Choices& some) { return search.layerwise_noise(some); };
   TRY(correct_biases_empirically(state.graph, state.points,
                                  spread_windows(search.windows, kBiasWindows), noise_of,
                                  empirical));
@@ -277,7 +282,7 @@ Result<void> tune_scales(const QuantizeOptions& options, Search& search) {
 Result<void> learn(const Tensor& windows, LearnOptions options, const std::string& what,
                    Search& search) {
   Choices choices = search.state.choices;
-  options.noise_of = [&](const Choices& some) { return search.fitting_noise(some); };
+  options.noise_of = [&](const Choices& some) { return search.layerwise_noise(some); };
   TRY_ASSIGN(Learned learned,
              learn_weights(search.state.graph, search.state.points, windows, options, choices));
   search.state.not_learned = std::move(learned.left_out);
@@ -418,6 +423,7 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
   const size_t chosen_on = affordable_windows(device, kChoosingWork, kMostChosenOn);
   const size_t judged_on = affordable_windows(device, kJudgingWork, kMostJudged);
   TRY_ASSIGN(search.fitting, make_reference(device, search.windows, chosen_on));
+  TRY_ASSIGN(search.layerwise, make_reference(device, search.windows, judged_on));
   TRY_ASSIGN(search.held_out, make_reference(device, split.held_out, judged_on));
   const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
   if (options.level >= 0 && options.equalization && !is_given) {

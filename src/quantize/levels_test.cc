@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "base/metrics.h"
 #include "ir/eval.h"
@@ -208,8 +209,47 @@ TEST(Automatic, GoalsAreReachedOrMissedOpenly) {
   for (const LevelStep& step : better->steps) {
     EXPECT_EQ(step.what.find("a16_w16") != std::string::npos, !step.cost.empty()) << step.what;
   }
+  QuantizeOptions given = options;
+  given.given = encodings_of(*plain);
+  const Result<Quantized> kept = quantize_automatically(device, windows, given, goals);
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(encodings_of(*kept), given.given);
+  EXPECT_THAT(kept->steps.back().what, HasSubstr("scales were given"));
+}
+
+// Sixteen bits are not enough for 300 dB; what came nearest is the result, and it says what it is.
+TEST(Automatic, WhatIsOutOfReachIsTriedAndNamed) {
+  ir::Graph graph = body(R"(
+    input x: float32[1x8]
+    const a: float32[8x8] = splat 1
+    const b: float32[8x4] = splat 1
+    x_reader: Gemm(x, a) -> p
+    relu: Relu(p) -> q
+    q: Gemm(q, b) -> y
+    output y)");
+  randomize(graph, "a", 1);
+  randomize(graph, "b", 2);
+  const Tensor windows = random_tensor(3, {256, 8});
+  Goals goals;
   goals.output_snr_db = 300;
-  EXPECT_THAT(missed_goals(*plain, goals), HasSubstr("300.0 wanted"));
+  const Result<Quantized> result =
+      quantize_automatically(graph, windows, at_level(kRoundOnly), goals);
+  ASSERT_TRUE(result.ok()) << result.error().message();
+  EXPECT_THAT(missed_goals(*result, goals), HasSubstr("300.0 wanted"));
+  QuantizeOptions counted = at_level(kRoundOnly);
+  counted.sensitivity_windows = 64;
+  const Result<Quantized> tried = quantize_automatically(graph, windows, counted, goals);
+  ASSERT_TRUE(tried.ok()) << tried.error().message();
+  std::map<std::string, bool> wide;
+  for (const LevelStep& step : tried->steps) {
+    const size_t at = step.what.find("a16_w16 for ");
+    if (at != std::string::npos) wide[step.what.substr(at + 12)] |= step.kept;
+  }
+  EXPECT_EQ(wide.size(), 2u) << "both layers, once each";
+  for (const LayerWeights& layer : tried->layers) {
+    EXPECT_EQ(layer.bits == 16, wide.at(layer.node)) << layer.node;
+  }
+  EXPECT_GT(tried->output_snr_db, result->output_snr_db);
 }
 
 TEST(Automatic, FourBitsBecomeEightBeforeSixteen) {
@@ -254,7 +294,14 @@ TEST(Automatic, LabelsAreJudgedAndHaveToFit) {
   options.labels = argmax_rows(ir::evaluate_windows(device, windows).value()[0]);
   const Result<Quantized> known = quantize(device, windows, options);
   ASSERT_TRUE(known.ok());
-  EXPECT_EQ(known->macro_f1_drop_points.value_or(-1.0) > 0.0, *known->agreement_percent < 100.0);
+  ASSERT_TRUE(known->macro_f1_drop_points.has_value());
+  EXPECT_EQ(*known->macro_f1_drop_points > 0.0, *known->agreement_percent < 100.0);
+  // Labels that no answer meets: float and INT8 are equally wrong.
+  QuantizeOptions shifted = options;
+  for (int64_t& label : shifted.labels) label = (label + 1) % 4;
+  const Result<Quantized> never = quantize(device, windows, shifted);
+  ASSERT_TRUE(never.ok());
+  EXPECT_NEAR(never->macro_f1_drop_points.value_or(-1.0), 0.0, 5.0);
   options.labels[5] = 4;
   const Result<Quantized> wrong = quantize(device, windows, options);
   ASSERT_FALSE(wrong.ok());

@@ -2,13 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+#include "base/metrics.h"
 #include "cut/fsq.h"
 #include "data/preprocess.h"
 #include "data/windows.h"
 #include "ir/eval.h"
 #include "onnx/onnx.h"
 #include "train/config.h"
-#include "base/metrics.h"
 
 namespace graupel::train {
 namespace {
@@ -32,8 +32,7 @@ TEST(ShippedModel, KnowsTheBehavioursOfSomebodyNew) {
 
   const Tensor windows = data::preprocess(test->windows, normalization).value();
   const std::vector<Tensor> outputs = ir::evaluate_windows(*graph, windows).value();
-  const auto judged =
-      classify(argmax_rows(outputs[0]), test->labels->to_int64s(), 10);
+  const auto judged = classify(argmax_rows(outputs[0]), test->labels->to_int64s(), 10);
   ASSERT_TRUE(judged.ok());
   EXPECT_GE(judged->accuracy_percent, 99.0);
 }

@@ -33,9 +33,8 @@ Result<Tensor> preprocessed(const TrainingSet& set, const LabelledWindows& split
 }
 
 Result<std::optional<Classification>> judge(const Config& config, const Backend& backend,
-                                                      const TrainingSet& set,
-                                                      const LabelledWindows& split,
-                                                      const Weights& weights) {
+                                            const TrainingSet& set, const LabelledWindows& split,
+                                            const Weights& weights) {
   using Judged = std::optional<Classification>;
   if (split.count() == 0) return Judged{};
   std::vector<int64_t> guesses;

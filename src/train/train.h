@@ -11,11 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/result.h"
 #include "train/backend.h"
 #include "train/export.h"
 #include "train/training_set.h"
-#include "base/metrics.h"
 
 namespace graupel::train {
 
