@@ -1,7 +1,6 @@
 // graupel deploy: every stage in one command, one bundle and one report out.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "cli/command.h"
@@ -46,10 +45,10 @@ Result<int> run(const Globals& globals, Flags flags) {
   TRY_ASSIGN(const deploy::Deployed deployed, deploy::deploy(options));
   show_calibration(globals, deployed.calibration, deployed.optimized.calibration);
   print_json(globals, deploy_json(deployed, options));
-  const int code = show_verdict(globals, deployed.validated.judgements);
+  int code = show_verdict(globals, deployed.validated.judgements);
   print(globals, fmt::format("\nbundle: {}\nreport: {}\n", options.output, options.report));
-  const int goals = show_goals(globals, deployed.optimized.quantized, options.quantize.goals);
-  return deployed.parsed.findings.passed() ? std::max(code, goals) : kMissed;
+  code |= show_goals(globals, deployed.optimized.quantized, options.quantize.goals);
+  return deployed.parsed.findings.passed() ? code : kMissed;
 }
 
 }  // namespace

@@ -209,10 +209,10 @@ Result<Quantized> quantize(const ir::Graph& device, const Tensor& windows,
                            const QuantizeOptions& options);
 
 // quantize(), again and again: until the goals are met, the observer is changed or precision raised
-// where the noise is, cheapest first. Each try is in `steps`, with what keeping it costs. It is kept
-// if windows held out gain beyond chance, or if the goals in all come nearer and they do not lose.
-// What came nearest is the result, whether or not it is enough. With scales given nothing is tried.
-// Errors: those of quantize().
+// where the noise is, cheapest first. Each try is in `steps`, with what keeping it costs. It is
+// kept if windows held out gain beyond chance, or if the goals in all come nearer and they do not
+// lose. What came nearest is the result, whether or not it is enough. With scales given nothing is
+// tried. Errors: those of quantize().
 Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& windows,
                                          const QuantizeOptions& options, const Goals& goals);
 // The same judgement: what the goals still miss, in words; empty if nothing.
