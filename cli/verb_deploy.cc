@@ -21,8 +21,7 @@ struct Flags {
 
 Json deploy_json(const deploy::Deployed& deployed, const deploy::DeployOptions& options) {
   Json json = deploy::parse_json(deployed.parsed);
-  json["bundle"] = options.output;
-  json["report"] = options.report;
+  json.update({{"bundle", options.output}, {"report", options.report}});
   json["calibration"] = deploy::calibration_json(deployed.optimized.calibration);
   json["optimize"] = deploy::quantized_json(deployed.optimized.quantized);
   json["bars"] = deploy::judgements_json(deployed.validated.judgements);
