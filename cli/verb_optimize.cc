@@ -34,7 +34,9 @@ Result<int> run(const Globals& globals, const Flags& flags) {
   json["calibration"] = deploy::calibration_json(optimized.calibration);
   print_json(globals, json);
   if (windows.normalization && flags.windows.normalization.empty()) {
-    note(globals, "windows were normalised as the bundle says (--normalization none: they are it)");
+    note(
+        globals,
+        "windows were normalised as the bundle says; --normalization none leaves them as they are");
   }
   print(globals, deploy::noise_table(optimized.quantized) + "\n" +
                      deploy::optimisation_tables(optimized.quantized));

@@ -35,8 +35,8 @@ Result<int> run(const Globals& globals, const Flags& flags) {
              validate::with_limits(validate::default_bars(), flags.bars));
   TRY_ASSIGN(const bundle::Bundle bundle, bundle::read_bundle(flags.input));
   TRY_ASSIGN(const deploy::Halves halves, deploy::float_halves(bundle));
-  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
-  TRY_ASSIGN(const deploy::Windows windows, deploy::load_windows(flags.windows, first));
+  TRY_ASSIGN(const deploy::Windows windows,
+             deploy::load_windows(flags.windows, deploy::first_part(halves)));
   Result<deploy::Profiled> profiled = deploy::profile(bundle, windows.raw, bars, flags.options);
   if (!profiled.ok()) return std::move(profiled).error().within(flags.input);
   Json json = deploy::profile_json(profiled->whole);

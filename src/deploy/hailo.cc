@@ -53,10 +53,7 @@ std::map<std::string, int64_t> most_layers(const ir::Graph& device) {
 // What arrives at the device for these raw windows.
 Result<Tensor> device_windows(const bundle::Bundle& bundle, const Halves& halves,
                               const std::string& path) {
-  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
-  TRY_ASSIGN(Windows windows, load_windows({path, "", ""}, first));
-  TRY_ASSIGN(const std::optional<data::Normalization> normalization, bundle_normalization(bundle));
-  TRY_ASSIGN(windows, normalized_windows(std::move(windows.raw), std::nullopt, normalization));
+  TRY_ASSIGN(Windows windows, load_calibration({path, "", ""}, bundle));
   if (halves.before.outputs.empty()) return std::move(windows.model);
   Halves front;
   front.before = halves.before;

@@ -58,6 +58,14 @@ Named stacked(const std::vector<Named>& rows) {
 
 }  // namespace
 
+const ir::Graph& first_part(const Halves& halves) {
+  return halves.before.inputs.empty() ? halves.device : halves.before;
+}
+
+const ir::Graph& last_part(const Halves& halves) {
+  return halves.host.outputs.empty() ? halves.device : halves.host;
+}
+
 Result<Named> evaluate_halves(const Halves& halves, const Tensor& windows,
                               const ir::EvalOptions& options) {
   const auto count = static_cast<size_t>(windows.shape()[0]);

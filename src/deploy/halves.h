@@ -18,6 +18,10 @@ struct Halves {
   ir::Graph host;
 };
 
+// The part that raw windows enter, and the one whose first output is the network's.
+const ir::Graph& first_part(const Halves& halves);
+const ir::Graph& last_part(const Halves& halves);
+
 // Every tensor that leaves a part, by name, over all windows: [N, ...]. `windows` is [N, ...] for
 // the one input of the network. On all cores. Errors name the node.
 Result<std::map<std::string, Tensor>> evaluate_halves(const Halves& halves, const Tensor& windows,

@@ -38,8 +38,7 @@ Result<std::optional<quantize::LevelStep>> take_scales(const bundle::Bundle& bun
                                                        quantize::QuantizeOptions& options) {
   using MaybeStep = std::optional<quantize::LevelStep>;
   const auto found = bundle.members.find(std::string(kScalesMember));
-  const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
-  if (found == bundle.members.end() || is_given) return MaybeStep();
+  if (found == bundle.members.end() || !options.given.empty()) return MaybeStep();
   Result<quantize::Encodings> scales = parse_encodings(found->second);
   if (!scales.ok()) return std::move(scales).error().within(kScalesMember);
   options.given = std::move(scales).value();
@@ -96,19 +95,7 @@ Result<std::optional<data::Normalization>> bundle_normalization(const bundle::Bu
 Result<Windows> load_calibration(const WindowOptions& options, const bundle::Bundle& bundle) {
   TRY_ASSIGN(const Halves halves, float_halves(bundle));
   TRY_ASSIGN(const auto own, bundle_normalization(bundle));
-  WindowOptions unlabelled = options;
-  unlabelled.labels.clear();
-  const ir::Graph& first = halves.before.inputs.empty() ? halves.device : halves.before;
-  TRY_ASSIGN(Windows windows, load_windows(unlabelled, first, own));
-  if (!options.labels.empty() && windows.random) {
-    return invalid_input(options.labels, "holds labels, but noise has no classes");
-  }
-  if (!options.labels.empty()) {
-    const ir::Graph& last = halves.host.outputs.empty() ? halves.device : halves.host;
-    TRY_ASSIGN(windows.labels,
-               data::load_labels(options.labels, windows.raw.shape()[0], class_count(last)));
-  }
-  return windows;
+  return load_windows(options, first_part(halves), own, &last_part(halves));
 }
 
 Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
@@ -135,7 +122,7 @@ Result<Optimized> optimize(bundle::Bundle& bundle, const Windows& windows,
   quantize::QuantizeOptions own = options;
   own.host = halves.host;
   own.groups = windows.groups;
-  const int64_t classes = class_count(halves.host.outputs.empty() ? halves.device : halves.host);
+  const int64_t classes = class_count(last_part(halves));
   if (windows.labels && classes > 1) {
     TRY_ASSIGN(const Tensor labels,
                data::check_labels(*windows.labels, windows.model.shape()[0], classes,

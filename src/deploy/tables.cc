@@ -4,6 +4,22 @@
 #include <fmt/format.h>
 
 namespace graupel::deploy {
+namespace {
+
+std::string answers_text(const quantize::Quantized& quantized) {
+  std::string text =
+      fmt::format("calibration windows: {:.1f} dB at the outputs", quantized.output_snr_db);
+  const auto add = [&](const std::optional<double>& value, std::string_view format) {
+    if (value) text += fmt::format(fmt::runtime(format), *value);
+  };
+  add(quantized.logits_snr_db, ", {:.1f} dB at the logits");
+  add(quantized.agreement_percent, ", {:.2f}% of the answers stay the same");
+  add(quantized.digits_changed_percent, ", {:.2f}% of the digits change");
+  add(quantized.macro_f1_drop_points, ", macro F1 drops by {:.2f} points");
+  return text + "\n\n";
+}
+
+}  // namespace
 
 std::string pass_table() {
   std::string text;
@@ -34,23 +50,6 @@ std::string noise_table(const quantize::Quantized& quantized) {
   }
   return text;
 }
-
-namespace {
-
-std::string answers_text(const quantize::Quantized& quantized) {
-  std::string text =
-      fmt::format("calibration windows: {:.1f} dB at the outputs", quantized.output_snr_db);
-  const auto add = [&](const std::optional<double>& value, std::string_view format) {
-    if (value) text += fmt::format(fmt::runtime(format), *value);
-  };
-  add(quantized.logits_snr_db, ", {:.1f} dB at the logits");
-  add(quantized.agreement_percent, ", {:.2f}% of the answers stay the same");
-  add(quantized.digits_changed_percent, ", {:.2f}% of the digits change");
-  add(quantized.macro_f1_drop_points, ", macro F1 drops by {:.2f} points");
-  return text + "\n\n";
-}
-
-}  // namespace
 
 std::string optimisation_tables(const quantize::Quantized& quantized) {
   std::string text = answers_text(quantized);

@@ -107,14 +107,14 @@ Result<std::vector<int64_t>> groups_of(const std::string& path, const data::Wind
 }
 
 Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph,
-                             const std::optional<data::Normalization>& own) {
+                             const std::optional<data::Normalization>& own, const ir::Graph* last) {
   TRY_ASSIGN(const Shape shape, window_shape(graph));
   if (options.windows == "random") return random_windows(options, shape, own);
   TRY_ASSIGN(data::WindowSet set, data::load_windows(options.windows, shape));
   std::optional<Tensor> labels = std::move(set.labels);
   if (!options.labels.empty()) {
-    TRY_ASSIGN(labels,
-               data::load_labels(options.labels, set.windows.shape()[0], class_count(graph)));
+    TRY_ASSIGN(labels, data::load_labels(options.labels, set.windows.shape()[0],
+                                         class_count(last != nullptr ? *last : graph)));
   }
   TRY_ASSIGN(MaybeNormalization normalization,
              load_normalization(options.normalization, set.windows, own));

@@ -35,10 +35,12 @@ struct Windows {
 
 inline constexpr int64_t kRandomWindows = 256;
 
-// `graph` has one input [1, ...]; labels are checked against the size of its first output.
-// `own`: the normalization of the bundle, if there is one. Errors name the file.
+// `graph` has one input [1, ...]; labels are checked against the size of its first output, or of
+// that of `last`, where another part of the network ends it. `own`: the normalization of the
+// bundle, if there is one. Errors name the file.
 Result<Windows> load_windows(const WindowOptions& options, const ir::Graph& graph,
-                             const std::optional<data::Normalization>& own = std::nullopt);
+                             const std::optional<data::Normalization>& own = std::nullopt,
+                             const ir::Graph* last = nullptr);
 // The same for windows at hand.
 Result<Windows> normalized_windows(Tensor raw, std::optional<Tensor> labels,
                                    std::optional<data::Normalization> normalization);

@@ -19,7 +19,7 @@ namespace graupel::quantize {
 namespace {
 
 constexpr double kWork = 4e9;  // multiply-adds of looking at all windows of the search once
-constexpr double kFewestWindows = 256, kMostWindows = 1024;
+constexpr size_t kFewestWindows = 256, kMostWindows = 1024;
 constexpr size_t kMostTries = 24;  // of observers, and again of precision
 constexpr double kNearer = 0.01;   // of what is missing
 constexpr int kHighestSearchLevel = 1;
@@ -39,42 +39,38 @@ struct Compared {
   double missing = 0.0;
   std::string text;
 };
-constexpr double kDecibels = 10.0, kPoints = 1.0, kWorst = 1e6;
+constexpr double kDecibels = 10.0, kWorst = 1e6;
 
-double lack(double lacking, double unit) {
-  if (std::isnan(lacking)) return kWorst;
-  return std::clamp(lacking / unit, 0.0, kWorst);
+double lack(double lacking) {
+  return std::isnan(lacking) ? kWorst : std::clamp(lacking, 0.0, kWorst);
 }
 
 std::vector<Compared> compare(const Quantized& quantized, const Goals& goals) {
   std::vector<Compared> all;
-  const auto at_least = [&](std::optional<double> found, double goal, double unit,
-                            const std::string& text) {
-    if (found) all.push_back({lack(goal - *found, unit), text});
+  const auto decibels = [&](std::string_view what, std::optional<double> found, double goal) {
+    if (!found) return;
+    all.push_back({lack((goal - *found) / kDecibels),
+                   fmt::format("{} {:.1f} dB, {:.1f} wanted", what, *found, goal)});
   };
-  const auto at_most = [&](std::optional<double> found, double goal, const std::string& text) {
-    if (found) all.push_back({lack(*found - goal, kPoints), text});
-  };
-  at_least(quantized.output_snr_db, goals.output_snr_db, kDecibels,
-           fmt::format("outputs have {:.1f} dB, {:.1f} wanted", quantized.output_snr_db,
-                       goals.output_snr_db));
-  at_least(worst_layer_db(quantized), goals.layer_snr_db, kDecibels,
-           fmt::format("{} has {:.1f} dB, {:.1f} wanted",
-                       quantized.noise.empty() ? "" : quantized.noise.front().node,
-                       worst_layer_db(quantized), goals.layer_snr_db));
-  at_least(quantized.logits_snr_db, goals.logits_snr_db, kDecibels,
-           fmt::format("logits have {:.1f} dB, {:.1f} wanted",
-                       quantized.logits_snr_db.value_or(0.0), goals.logits_snr_db));
-  at_least(quantized.agreement_percent, goals.agreement_percent, kPoints,
-           fmt::format("{:.2f}% of the answers stay the same, {:.2f}% wanted",
-                       quantized.agreement_percent.value_or(0.0), goals.agreement_percent));
-  at_most(
-      quantized.digits_changed_percent, goals.digits_changed_percent,
-      fmt::format("{:.2f}% of the digits change, at most {:.2f}% wanted",
-                  quantized.digits_changed_percent.value_or(0.0), goals.digits_changed_percent));
-  at_most(quantized.macro_f1_drop_points, goals.macro_f1_drop_points,
-          fmt::format("macro F1 drops by {:.2f} points, at most {:.2f} wanted",
-                      quantized.macro_f1_drop_points.value_or(0.0), goals.macro_f1_drop_points));
+  const std::string worst = quantized.noise.empty() ? "" : quantized.noise.front().node;
+  decibels("outputs have", quantized.output_snr_db, goals.output_snr_db);
+  decibels(worst + " has", worst_layer_db(quantized), goals.layer_snr_db);
+  decibels("logits have", quantized.logits_snr_db, goals.logits_snr_db);
+  if (const auto& found = quantized.agreement_percent) {
+    all.push_back({lack(goals.agreement_percent - *found),
+                   fmt::format("{:.2f}% of the answers stay the same, {:.2f}% wanted", *found,
+                               goals.agreement_percent)});
+  }
+  if (const auto& found = quantized.digits_changed_percent) {
+    all.push_back({lack(*found - goals.digits_changed_percent),
+                   fmt::format("{:.2f}% of the digits change, at most {:.2f}% wanted", *found,
+                               goals.digits_changed_percent)});
+  }
+  if (const auto& found = quantized.macro_f1_drop_points) {
+    all.push_back({lack(*found - goals.macro_f1_drop_points),
+                   fmt::format("macro F1 drops by {:.2f} points, at most {:.2f} wanted", *found,
+                               goals.macro_f1_drop_points)});
+  }
   return all;
 }
 
@@ -225,12 +221,11 @@ std::string missed_goals(const Quantized& quantized, const Goals& goals) {
 Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& windows,
                                          const QuantizeOptions& asked, const Goals& goals) {
   QuantizeOptions options = asked;
-  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
-  const auto count = static_cast<size_t>(std::clamp(kWork / each, kFewestWindows, kMostWindows));
+  const size_t count = affordable_windows(device, kWork, kFewestWindows, kMostWindows);
   options.noise_windows = std::max(options.noise_windows, static_cast<int64_t>(count));
   TRY_ASSIGN(Quantized first, quantize(device, windows, options));
   if (missed_goals(first, goals).empty()) return first;
-  if (!options.given.tensors.empty() || !options.given.layers.empty()) {
+  if (!options.given.empty()) {
     first.steps.push_back({"scales were given: nothing else is tried", first.output_snr_db,
                            first.output_snr_db, false, 0.0});
     return first;
@@ -247,11 +242,10 @@ Result<Quantized> quantize_automatically(const ir::Graph& device, const Tensor& 
   search.tries = 0;
   for (const std::string& node : order()) TRY(search.widen_to_eight(node));
   for (const std::string& node : order()) TRY(search.widen(node));
-  search.options.level = options.level;
-  search.options.groups = options.groups;
-  search.options.labels = options.labels;
-  search.options.sensitivity_windows = options.sensitivity_windows;
-  TRY_ASSIGN(Quantized result, quantize(device, windows, search.options));
+  options.observers = search.options.observers;
+  options.four_bit_layers = search.options.four_bit_layers;
+  options.wide_layers = search.options.wide_layers;
+  TRY_ASSIGN(Quantized result, quantize(device, windows, options));
   if (distance(first, goals) <= distance(result, goals)) {
     search.steps.push_back({fmt::format("all of it together at level {}", options.level),
                             first.output_snr_db, result.output_snr_db, false, 0.0});

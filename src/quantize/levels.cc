@@ -32,11 +32,6 @@ constexpr size_t kFewestJudged = 16, kMostChosenOn = 128, kMostJudged = 256;
 constexpr size_t kBiasWindows = 64;
 constexpr size_t kRoundIterations = 1000, kLongIterations = 4000, kTuneIterations = 400;
 
-size_t affordable_windows(const Graph& device, double work, size_t most) {
-  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
-  return std::clamp(static_cast<size_t>(work / each), kFewestJudged, most);
-}
-
 struct Search {
   Optimised state;
   Tensor windows;                              // what steps may choose on
@@ -51,13 +46,13 @@ struct Search {
     return block_noise(qdq.graph, held_out);
   }
   // On windows that choosing may look at.
-  Result<double> fitting_noise(const Choices& choices) const {
+  Result<double> fitting_noise(const Choices& choices) const { return noise_on(fitting, choices); }
+  Result<double> noise_on(const Reference& some, const Choices& choices) const {
     TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
-    return output_noise(qdq.graph, fitting);
+    return output_noise(qdq.graph, some);
   }
-  Result<double> layerwise_noise(const Choices& choices) const {
-    TRY_ASSIGN(const Qdq qdq, build_qdq(state.graph, state.points, choices));
-    return output_noise(qdq.graph, layerwise);
+  NoiseOf layerwise_noise() const {
+    return [this](const Choices& choices) { return noise_on(layerwise, choices); };
   }
   void record(std::string what, const BlockNoise& before, const BlockNoise& after, bool kept) {
     state.steps.push_back({std::move(what), noise_db(before.mean()), noise_db(after.mean()), kept,
@@ -203,10 +198,9 @@ Result<void> correct_biases(Search& search) {
     TRY_ASSIGN(search.noise, search.judge(state.choices));
   }
   Choices empirical = state.choices;
-  const NoiseOf noise_of = [&](const Choices& some) { return search.layerwise_noise(some); };
   TRY(correct_biases_empirically(state.graph, state.points,
-                                 spread_windows(search.windows, kBiasWindows), noise_of,
-                                 empirical));
+                                 spread_windows(search.windows, kBiasWindows),
+                                 search.layerwise_noise(), empirical));
   TRY(search.consider("bias correction, empirical", std::move(empirical)));
   return ok();
 }
@@ -282,7 +276,7 @@ Result<void> tune_scales(const QuantizeOptions& options, Search& search) {
 Result<void> learn(const Tensor& windows, LearnOptions options, const std::string& what,
                    Search& search) {
   Choices choices = search.state.choices;
-  options.noise_of = [&](const Choices& some) { return search.layerwise_noise(some); };
+  options.noise_of = search.layerwise_noise();
   TRY_ASSIGN(Learned learned,
              learn_weights(search.state.graph, search.state.points, windows, options, choices));
   search.state.not_learned = std::move(learned.left_out);
@@ -420,12 +414,12 @@ Result<Optimised> optimise(const Graph& device, const Tensor& windows,
   search.state.graph = device;
   Split split = split_windows(windows, options.groups);
   search.windows = std::move(split.fitting);
-  const size_t chosen_on = affordable_windows(device, kChoosingWork, kMostChosenOn);
-  const size_t judged_on = affordable_windows(device, kJudgingWork, kMostJudged);
+  const size_t chosen_on = affordable_windows(device, kChoosingWork, kFewestJudged, kMostChosenOn);
+  const size_t judged_on = affordable_windows(device, kJudgingWork, kFewestJudged, kMostJudged);
   TRY_ASSIGN(search.fitting, make_reference(device, search.windows, chosen_on));
   TRY_ASSIGN(search.layerwise, make_reference(device, search.windows, judged_on));
   TRY_ASSIGN(search.held_out, make_reference(device, split.held_out, judged_on));
-  const bool is_given = !options.given.tensors.empty() || !options.given.layers.empty();
+  const bool is_given = !options.given.empty();
   if (options.level >= 0 && options.equalization && !is_given) {
     TRY_ASSIGN(search.state.graph, equalized_graph(device, options, search));
   }

@@ -81,6 +81,7 @@ struct LayerEncoding {
 struct Encodings {
   std::map<std::string, Encoding> tensors;
   std::map<std::string, LayerEncoding> layers;
+  bool empty() const { return tensors.empty() && layers.empty(); }
   bool operator==(const Encodings&) const = default;
 };
 

@@ -30,6 +30,11 @@ std::vector<int64_t> spread_numbers(const std::vector<int64_t>& numbers, size_t 
   return some;
 }
 
+size_t affordable_windows(const ir::Graph& device, double work, size_t fewest, size_t most) {
+  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(device)));
+  return std::clamp(static_cast<size_t>(work / each), fewest, most);
+}
+
 Result<Reference> make_reference(const ir::Graph& device, const Tensor& windows, size_t count) {
   Reference reference;
   reference.windows = spread_windows(windows, count);

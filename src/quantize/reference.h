@@ -19,6 +19,8 @@ struct Reference {
 Tensor spread_windows(const Tensor& windows, size_t count);
 // Of numbers that go with windows, one each, those of the same windows.
 std::vector<int64_t> spread_numbers(const std::vector<int64_t>& numbers, size_t count);
+// How many windows `work` multiply-adds pay for, within [fewest, most].
+size_t affordable_windows(const ir::Graph& device, double work, size_t fewest, size_t most);
 // Errors: those of the evaluator; likewise below.
 Result<Reference> make_reference(const ir::Graph& device, const Tensor& windows, size_t count);
 

@@ -17,7 +17,7 @@ using ir::ValueId;
 // Multiply-adds that looking at one layer may cost. A network that rounds in its host part needs
 // many windows before a single layer's rounding changes any answer.
 constexpr double kWork = 1e9;
-constexpr int64_t kFewestWindows = 64;
+constexpr size_t kFewestWindows = 64;
 
 // Tensors [N, ...] one after the other along the rows.
 Tensor rows_of(const std::vector<Tensor>& tensors) {
@@ -143,9 +143,8 @@ Result<std::vector<LayerSensitivity>> measure_sensitivity(const Optimised& done,
                                                           const QuantizeOptions& options) {
   std::vector<LayerSensitivity> rows;
   if (options.sensitivity_windows <= 0) return rows;
-  const double each = std::max(1.0, static_cast<double>(ir::multiply_adds(done.graph)));
-  const auto affordable = std::max(static_cast<int64_t>(kWork / each), kFewestWindows);
-  const auto count = static_cast<size_t>(std::min(options.sensitivity_windows, affordable));
+  const auto most = static_cast<size_t>(options.sensitivity_windows);
+  const size_t count = affordable_windows(done.graph, kWork, std::min(kFewestWindows, most), most);
   TRY_ASSIGN(const Reference reference, make_reference(done.graph, windows, count));
   TRY_ASSIGN(const Answers exact, answers_of(done.graph, reference.outputs, options.host));
   const auto add = [&](std::string node, std::string_view type,
